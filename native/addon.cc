@@ -1,0 +1,45 @@
+// The addon's entry: it sets up one Environment and registers what the other files export. Everything with a concern of
+// its own stands in a file of its own.
+#include <napi.h>
+
+#include "call.h"
+#include "environment.h"
+#include "memory.h"
+#include "thread.h"
+
+namespace effect_linux {
+
+namespace {
+
+void OnEnvironmentGone(void* data) { TearDownThreads(static_cast<Environment*>(data)); }
+
+Napi::Object Init(Napi::Env env, Napi::Object exports) {
+  auto* environment = new Environment;
+  napi_set_instance_data(
+      env, environment, [](napi_env, void* data, void*) { delete static_cast<Environment*>(data); }, nullptr);
+
+  const Napi::Object global = env.Global();
+  environment->uint8_array.Set(env, global.Get("Uint8Array"));
+  const Napi::Object object = global.Get("Object").As<Napi::Object>();
+  const Napi::Object prototype = global.Get("SharedArrayBuffer").As<Napi::Object>().Get("prototype").As<Napi::Object>();
+  const Napi::Object property = object.Get("getOwnPropertyDescriptor")
+                                    .As<Napi::Function>()
+                                    .Call(object, {prototype, Napi::String::New(env, "byteLength")})
+                                    .As<Napi::Object>();
+  environment->shared_byte_length.Set(env, property.Get("get"));
+
+  InitCall(env, exports);
+  InitMemory(env, exports);
+  InitThread(env, exports);
+  // After InitThread, so that it runs before Node closes the threads' way back to the loop.
+  napi_add_env_cleanup_hook(env, OnEnvironmentGone, environment);
+  return exports;
+}
+
+}  // namespace
+
+}  // namespace effect_linux
+
+static Napi::Object Init(Napi::Env env, Napi::Object exports) { return effect_linux::Init(env, exports); }
+
+NODE_API_MODULE(effect_linux, Init)

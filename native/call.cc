@@ -1,0 +1,175 @@
+#include "call.h"
+
+#include <asm/unistd.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/uio.h>
+
+#include <cerrno>
+#include <climits>
+
+#include "arguments.h"
+
+namespace effect_linux {
+
+namespace {
+
+constexpr size_t kMostValues = 8;  // one more than is allowed, so that a seventh argument is seen and refused
+
+// call(number, ...arguments): the raw door.
+napi_value Call(napi_env env, napi_callback_info info) {
+  size_t count = kMostValues;
+  napi_value values[kMostValues];
+  napi_get_cb_info(env, info, &count, values, nullptr, nullptr);
+  SystemCall call;
+  std::vector<std::vector<iovec>> vectors;
+  if (!DecodeCall(env, count, values, &call, &vectors)) return nullptr;
+  return MakeResult(env, Invoke(call));
+}
+
+long Make(long number, long a = 0, long b = 0, long c = 0, long d = 0, long e = 0, long f = 0) {
+  return Invoke({number, {a, b, c, d, e, f}});
+}
+
+bool NonBlocking(long fd) {
+  const long flags = Make(__NR_fcntl, fd, F_GETFL);
+  return flags >= 0 && (flags & O_NONBLOCK) != 0;
+}
+
+// A regular file whose contents are memory and nothing else: tmpfs, which memfd is as well.
+bool InMemory(long fd) {
+  struct stat status;
+  struct statfs system;
+  return fstat(static_cast<int>(fd), &status) == 0 && S_ISREG(status.st_mode) &&
+         fstatfs(static_cast<int>(fd), &system) == 0 && system.f_type == TMPFS_MAGIC;
+}
+
+enum class Attempt { kAnswered, kWouldWait, kPartly };
+
+// Whether a transfer that came back short may have done so only because it was told not to wait. A pipe, socket or
+// terminal gives what it has and a read of it is done; a file is short before its end for no other reason.
+Attempt Settle(const SystemCall& call, bool writes, bool vectored, bool positioned, long done) {
+  if (done <= 0) return Attempt::kAnswered;
+  const long fd = call.arguments[0];
+  unsigned long wanted = static_cast<unsigned long>(call.arguments[2]);
+  if (vectored) {
+    wanted = 0;
+    const auto* vector = reinterpret_cast<const iovec*>(call.arguments[1]);
+    for (long i = 0; i < call.arguments[2]; i++) wanted += vector[i].iov_len;
+  }
+  if (static_cast<unsigned long>(done) >= wanted || NonBlocking(fd)) return Attempt::kAnswered;
+  if (writes) return Attempt::kPartly;
+  struct stat status;
+  if (fstat(static_cast<int>(fd), &status) != 0 || !S_ISREG(status.st_mode)) return Attempt::kAnswered;
+  const long at = positioned ? call.arguments[3] + done : Make(__NR_lseek, fd, 0, SEEK_CUR);
+  return at >= status.st_size ? Attempt::kAnswered : Attempt::kPartly;
+}
+
+// The same transfer as `call`, with RWF_NOWAIT. At offset -1 preadv2 and pwritev2 use and move the file's own offset.
+Attempt Transfer(const SystemCall& call, bool writes, bool vectored, bool positioned, long* result) {
+  const long fd = call.arguments[0];
+  iovec single;
+  long vector = call.arguments[1];
+  long vectors = call.arguments[2];
+  if (!vectored) {
+    single = {reinterpret_cast<void*>(call.arguments[1]), static_cast<size_t>(call.arguments[2])};
+    vector = reinterpret_cast<long>(&single);
+    vectors = 1;
+  }
+  const long offset = positioned ? call.arguments[3] : -1;
+  // -1 would mean the file's own offset to the v2 calls; what the plain ones say of it is for them to say.
+  if (positioned && offset < 0) {
+    *result = Invoke(call);
+    return Attempt::kAnswered;
+  }
+  *result = Make(writes ? __NR_pwritev2 : __NR_preadv2, fd, vector, vectors, offset, 0, RWF_NOWAIT);
+  switch (*result) {
+    case -EAGAIN:
+      return NonBlocking(fd) ? Attempt::kAnswered : Attempt::kWouldWait;
+    case -EOPNOTSUPP:
+      if (!NonBlocking(fd) && !InMemory(fd)) return Attempt::kWouldWait;
+      *result = Invoke(call);
+      return Attempt::kAnswered;
+    case -ENOSYS:
+      return Attempt::kWouldWait;
+    default:
+      return Settle(call, writes, vectored, positioned, *result);
+  }
+}
+
+Attempt TryCall(const SystemCall& call, long* result) {
+  switch (call.number) {
+    case __NR_read: return Transfer(call, false, false, false, result);
+    case __NR_readv: return Transfer(call, false, true, false, result);
+    case __NR_pread64: return Transfer(call, false, false, true, result);
+    case __NR_preadv: return Transfer(call, false, true, true, result);
+    case __NR_pwrite64: return Transfer(call, true, false, true, result);
+    case __NR_write:
+      // A blocking write of more than a pipe takes at once is completed by the kernel; one told not to wait would come
+      // back short, and the caller could tell the difference.
+      if (static_cast<unsigned long>(call.arguments[2]) > PIPE_BUF) return Attempt::kWouldWait;
+      return Transfer(call, true, false, false, result);
+    case __NR_getrandom: {
+      SystemCall now = call;
+      now.arguments[2] |= GRND_NONBLOCK;
+      *result = Invoke(now);
+      const bool asked = (call.arguments[2] & GRND_NONBLOCK) != 0;
+      return *result == -EAGAIN && !asked ? Attempt::kWouldWait : Attempt::kAnswered;
+    }
+    default: return Attempt::kWouldWait;
+  }
+}
+
+// attempt(number, ...arguments): the result where the kernel can give it without waiting, undefined where nothing was
+// done, and { done } where that many bytes were transferred and the rest would have to be waited for.
+napi_value TryNow(napi_env env, napi_callback_info info) {
+  size_t count = kMostValues;
+  napi_value values[kMostValues];
+  napi_get_cb_info(env, info, &count, values, nullptr, nullptr);
+  SystemCall call;
+  std::vector<std::vector<iovec>> vectors;
+  if (!DecodeCall(env, count, values, &call, &vectors)) return nullptr;
+  long result = 0;
+  switch (TryCall(call, &result)) {
+    case Attempt::kWouldWait: return nullptr;
+    case Attempt::kAnswered: return MakeResult(env, result);
+    case Attempt::kPartly: break;
+  }
+  napi_value partly;
+  napi_create_object(env, &partly);
+  napi_set_named_property(env, partly, "done", MakeResult(env, result));
+  return partly;
+}
+
+// A loop of one system call, for benchmarks to hold everything else against: the time of the calls alone, in ns.
+napi_value CallLoop(napi_env env, napi_callback_info info) {
+  size_t count = 2;
+  napi_value values[2];
+  napi_get_cb_info(env, info, &count, values, nullptr, nullptr);
+  int64_t number = 0, times = 0;
+  napi_get_value_int64(env, values[0], &number);
+  napi_get_value_int64(env, values[1], &times);
+  timespec from, to;
+  clock_gettime(CLOCK_MONOTONIC, &from);
+  for (int64_t i = 0; i < times; i++) Make(number);
+  clock_gettime(CLOCK_MONOTONIC, &to);
+  napi_value value;
+  napi_create_double(env, (to.tv_sec - from.tv_sec) * 1e9 + static_cast<double>(to.tv_nsec - from.tv_nsec), &value);
+  return value;
+}
+
+}  // namespace
+
+void InitCall(napi_env env, napi_value exports) {
+  const napi_property_descriptor properties[] = {
+      {"call", nullptr, Call, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
+      {"attempt", nullptr, TryNow, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
+      {"callLoop", nullptr, CallLoop, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
+  };
+  napi_define_properties(env, exports, sizeof properties / sizeof *properties, properties);
+}
+
+}  // namespace effect_linux

@@ -1,0 +1,57 @@
+// What the addon keeps for one JavaScript environment: the main thread's, or a worker's. Nothing in the addon is global
+// but the signal handler and the empty page, so that any number of environments stand side by side.
+#ifndef EFFECT_LINUX_ENVIRONMENT_H_
+#define EFFECT_LINUX_ENVIRONMENT_H_
+
+#include <node_api.h>
+
+#include <memory>
+
+namespace effect_linux {
+
+class Runner;
+class MappedMemory;
+
+// A strong napi_ref. Its owner clears it on the JavaScript thread: there is no destructor, as the last owner of what
+// holds one may be another thread, where Node-API must not be called.
+class Reference {
+ public:
+  Reference() = default;
+  Reference(Reference&& other) noexcept : reference_(other.reference_) { other.reference_ = nullptr; }
+  Reference(const Reference&) = delete;
+  Reference& operator=(const Reference&) = delete;
+
+  void Set(napi_env env, napi_value value) {
+    Clear(env);
+    napi_create_reference(env, value, 1, &reference_);
+  }
+
+  bool Get(napi_env env, napi_value* out) const {
+    return reference_ != nullptr && napi_get_reference_value(env, reference_, out) == napi_ok && *out != nullptr;
+  }
+
+  void Clear(napi_env env) {
+    if (reference_ != nullptr) napi_delete_reference(env, reference_);
+    reference_ = nullptr;
+  }
+
+ private:
+  napi_ref reference_ = nullptr;
+};
+
+struct Environment {
+  static Environment* Get(napi_env env) {
+    void* data = nullptr;
+    napi_get_instance_data(env, &data);
+    return static_cast<Environment*>(data);
+  }
+
+  Reference uint8_array;         // the constructor
+  Reference shared_byte_length;  // SharedArrayBuffer.prototype's byteLength getter
+  std::shared_ptr<Runner> runner;
+  std::shared_ptr<MappedMemory> mapped;
+};
+
+}  // namespace effect_linux
+
+#endif  // EFFECT_LINUX_ENVIRONMENT_H_

@@ -1,0 +1,118 @@
+// Who may unmap, and when: the caller may once `hide` has detached the ArrayBuffer, for then no view reaches the memory.
+// But JavaScript can have moved the memory into another ArrayBuffer before (structuredClone with a transfer list, an
+// ArrayBuffer's own transfer()), and that one cannot be found. Then the addresses stay taken: the caller lays fresh
+// zero pages over the mapping, which lets go of the file or the guest's memory behind it, and the addresses are
+// released when the runtime reports that no buffer shows them any more.
+#include "memory.h"
+
+#include <sys/mman.h>
+
+#include <map>
+#include <memory>
+
+#include "arguments.h"
+#include "environment.h"
+
+namespace effect_linux {
+
+struct Shown {
+  void* address = nullptr;
+  size_t length = 0;
+  bool retired = false;  // unmap when the last buffer is gone
+  std::shared_ptr<MappedMemory> registry;
+};
+
+class MappedMemory {
+ public:
+  std::map<void*, Shown*> by_address;
+
+  void Forget(const Shown* shown) {
+    auto found = by_address.find(shown->address);
+    // The address may meanwhile belong to a newer mapping.
+    if (found != by_address.end() && found->second == shown) by_address.erase(found);
+  }
+};
+
+namespace {
+
+// The runtime no longer shows the memory to anybody. Called on the JavaScript thread, some time after the fact.
+void OnUnreachable(napi_env, void*, void* hint) {
+  std::unique_ptr<Shown> shown(static_cast<Shown*>(hint));
+  shown->registry->Forget(shown.get());
+  if (shown->retired) munmap(shown->address, shown->length);
+}
+
+// show(address, length): ArrayBuffer over memory that is mapped there.
+napi_value Show(napi_env env, napi_callback_info info) {
+  size_t count = 2;
+  napi_value values[3];
+  napi_get_cb_info(env, info, &count, values + 1, nullptr, nullptr);
+  napi_create_int32(env, 0, &values[0]);
+  SystemCall call{};
+  std::vector<std::vector<iovec>> vectors;
+  if (!DecodeCall(env, 3, values, &call, &vectors)) return nullptr;
+  auto* shown = new Shown;
+  shown->address = reinterpret_cast<void*>(call.arguments[0]);
+  shown->length = static_cast<size_t>(call.arguments[1]);
+  shown->registry = Environment::Get(env)->mapped;
+  napi_value buffer;
+  if (napi_create_external_arraybuffer(env, shown->address, shown->length, OnUnreachable, shown, &buffer) != napi_ok) {
+    // Some versions of Node have called the finalizer by now and some have not, so the record is not freed here: a few
+    // bytes lost on a path that means there is no memory.
+    bool pending = false;
+    napi_is_exception_pending(env, &pending);
+    if (!pending) {
+      ThrowRange(env, "ERR_OUT_OF_RANGE", "length: no ArrayBuffer of %ld bytes can be made", call.arguments[1]);
+    }
+    return nullptr;
+  }
+  Environment::Get(env)->mapped->by_address[shown->address] = shown;
+  return buffer;
+}
+
+// hide(buffer, address): detaches the buffer. True: nothing can reach the memory, unmap it. False: it was moved to a
+// buffer that still lives; cover it, and do not unmap.
+napi_value Hide(napi_env env, napi_callback_info info) {
+  size_t count = 2;
+  napi_value values[2];
+  napi_get_cb_info(env, info, &count, values, nullptr, nullptr);
+  napi_value words[2] = {nullptr, values[1]};
+  napi_create_int32(env, 0, &words[0]);
+  SystemCall call{};
+  std::vector<std::vector<iovec>> vectors;
+  bool is = false;
+  if (count != 2 || napi_is_arraybuffer(env, values[0], &is) != napi_ok || !is ||
+      !DecodeCall(env, 2, words, &call, &vectors)) {
+    bool pending = false;
+    napi_is_exception_pending(env, &pending);
+    if (!pending) ThrowType(env, "ERR_INVALID_ARG_TYPE", "hide(buffer, address)");
+    return nullptr;
+  }
+  auto& map = Environment::Get(env)->mapped->by_address;
+  auto found = map.find(reinterpret_cast<void*>(call.arguments[0]));
+  bool moved = false;
+  napi_is_detached_arraybuffer(env, values[0], &moved);
+  if (!moved) napi_detach_arraybuffer(env, values[0]);
+  // A record that is gone means that the runtime has already let go of the memory.
+  const bool unreachable = !moved || found == map.end();
+  if (found != map.end()) {
+    found->second->retired = !unreachable;
+    map.erase(found);
+  }
+  napi_value result;
+  napi_get_boolean(env, unreachable, &result);
+  return result;
+}
+
+}  // namespace
+
+void InitMemory(napi_env env, napi_value exports) {
+  Environment::Get(env)->mapped = std::make_shared<MappedMemory>();
+  const napi_property_descriptor properties[] = {
+      {"show", nullptr, Show, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
+      {"hide", nullptr, Hide, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
+  };
+  napi_define_properties(env, exports, sizeof properties / sizeof *properties, properties);
+}
+
+}  // namespace effect_linux

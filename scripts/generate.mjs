@@ -1,0 +1,33 @@
+// Writes every generated table of the project, or with `--check` tells whether what is committed is what would be
+// written. The inputs are the kernel's headers and the manual pages of this machine:
+//
+//   apt-get install linux-libc-dev linux-libc-dev-arm64-cross linux-libc-dev-riscv64-cross \
+//     linux-libc-dev-armhf-cross manpages-dev
+//
+// and the files in scripts/data/, which hold what a person had to judge or what the headers are too old to know.
+import { readFileSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import { callErrors } from "./generate/call-errors.mjs"
+import { constants } from "./generate/constants.mjs"
+import { errnos } from "./generate/errnos.mjs"
+import { numbers } from "./generate/numbers.mjs"
+import { root } from "./generate/headers.mjs"
+
+const outputs = {
+  "src/errors/errnos.ts": errnos,
+  "src/errors/calls.ts": callErrors,
+  "src/internal/constants.ts": constants,
+  "src/internal/numbers.ts": numbers
+}
+
+let stale = 0
+for (const [path, generate] of Object.entries(outputs)) {
+  const text = generate()
+  if (!process.argv.includes("--check")) {
+    writeFileSync(join(root, path), text)
+  } else if (readFileSync(join(root, path), "utf8") !== text) {
+    console.error(`${path} is not what scripts/generate.mjs writes from this machine's headers and manual pages`)
+    stale++
+  }
+}
+process.exit(stale === 0 ? 0 : 1)

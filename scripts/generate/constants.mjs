@@ -1,0 +1,64 @@
+// src/internal/constants.ts: the named constants of the calls, from the headers that scripts/data/constants.json names
+// and, where those are too old or say nothing, scripts/data/extra-constants.json.
+import { banner, data, macroNames, macroValues } from "./headers.mjs"
+
+const supported = ["x86_64", "aarch64", "riscv64"]
+
+export const readConstants = () => {
+  const groups = new Map()
+  for (const [title, { except, headers, match }] of Object.entries(data("constants.json"))) {
+    const constants = new Map()
+    for (const architecture of supported) {
+      const names = [...new Set(macroNames(architecture, headers))]
+        .filter((name) => new RegExp(match).test(name) && !(except && new RegExp(except).test(name)))
+      for (const [name, value] of macroValues(architecture, headers, names)) {
+        constants.set(name, { ...constants.get(name), [architecture]: value })
+      }
+    }
+    groups.set(title, constants)
+  }
+  const all = new Map([...groups.values()].flatMap((group) => [...group]))
+  const extra = new Map()
+  for (const [name, { value }] of Object.entries(data("extra-constants.json"))) {
+    if (all.has(name)) continue
+    extra.set(name, typeof value === "string"
+      ? all.get(value)
+      : Object.fromEntries(supported.map((architecture) => [architecture, BigInt(value)])))
+  }
+  groups.set("younger than the headers, or in none", extra)
+  return groups
+}
+
+const literal = (value) =>
+  value > BigInt(Number.MAX_SAFE_INTEGER) || value < BigInt(Number.MIN_SAFE_INTEGER)
+    ? `${value}n`
+    : value > 9n ? `0x${value.toString(16)}` : `${value}`
+
+export const constants = () => {
+  const lines = [
+    banner("the headers that scripts/data/constants.json names"),
+    "",
+    `import { byArchitecture } from "./architecture.ts"`,
+    ""
+  ]
+  const seen = new Set()
+  for (const [title, group] of readConstants()) {
+    lines.push(`// ${title}`, "")
+    for (const [name, values] of [...group].sort((a, b) => (a[0] < b[0] ? -1 : 1))) {
+      if (seen.has(name)) continue
+      seen.add(name)
+      const present = supported.filter((architecture) => architecture in values)
+      const distinct = new Set(present.map((architecture) => values[architecture]))
+      if (distinct.size === 1) {
+        // One that only some architectures have keeps its value everywhere: a kernel without it says EINVAL.
+        lines.push(`export const ${name} = ${literal([...distinct][0])}`)
+      } else {
+        const list = supported.map((architecture) => `${architecture}: ${literal(values[architecture] ?? 0n)}`)
+        lines.push(`export const ${name}: number = byArchitecture({ ${list.join(", ")} })`)
+      }
+    }
+    lines.push("")
+  }
+  return lines.join("\n")
+}
+

@@ -1,0 +1,152 @@
+/**
+ * What all errno classes share: their fields, their message, their equality. The classes themselves are generated
+ * (`errnos.ts`); looking one up by number is `registry.ts`.
+ *
+ * Instances are objects whose prototype chain ends in `Error.prototype`, made without running the constructor of
+ * `Error`: that one takes microseconds to capture a stack, and EAGAIN, ENOENT and EEXIST are answers, not accidents.
+ */
+import type * as Cause from "effect/Cause"
+import * as Data from "effect/Data"
+import * as Equal from "effect/Equal"
+import * as Hash from "effect/Hash"
+
+/**
+ * What is known of the call that failed.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface ErrnoDetails {
+  /** The system call, by the kernel's name. */
+  readonly syscall?: string | undefined
+  /** The path it was about. Linux paths are bytes, so a path that was given as bytes stays bytes. */
+  readonly path?: string | Uint8Array | undefined
+  /** The file descriptor it was about. */
+  readonly fd?: number | undefined
+  /**
+   * What more there is to say: which argument was wrong, where this library refused the call before the kernel saw it;
+   * which request was made, for an ioctl.
+   */
+  readonly detail?: string | undefined
+}
+
+const sameBytes = (a: Uint8Array, b: Uint8Array): boolean =>
+  a.length === b.length && a.every((byte, index) => byte === b[index])
+
+const samePath = (a: string | Uint8Array | undefined, b: string | Uint8Array | undefined): boolean =>
+  a === b || (a instanceof Uint8Array && b instanceof Uint8Array && sameBytes(a, b))
+
+const decoder = new TextDecoder()
+
+const printPath = (path: string | Uint8Array): string =>
+  JSON.stringify(typeof path === "string" ? path : decoder.decode(path))
+
+let stackTraces = false
+
+/**
+ * Turns stack traces of errnos on or off for this thread; returns whether they were on.
+ *
+ * **When to use**
+ *
+ * While you look for the place that an unexpected errno comes from. Each error then costs several microseconds more.
+ * `Effect.withSpan` and `Effect.fn` name the place at no such price.
+ *
+ * @category debugging
+ * @since 0.1.0
+ */
+export const setStackTraces = (enabled: boolean): boolean => {
+  const before = stackTraces
+  stackTraces = enabled
+  return before
+}
+
+// The class takes the methods of a yieldable error by its prototype, below, so the interface says that it has them.
+export interface ErrnoError extends Cause.YieldableError, Equal.Equal {}
+// biome-ignore lint/suspicious/noUnsafeDeclarationMerging: see the line above; no constructor of Error may run
+export abstract class ErrnoError {
+  /** The errno's name, such as `"ENOENT"`. */
+  declare readonly _tag: string
+  /** The errno's number, such as 2. */
+  declare readonly errno: number
+  /** The standard text, such as "no such file or directory". */
+  declare readonly text: string
+
+  readonly syscall: string | undefined
+  readonly path: string | Uint8Array | undefined
+  readonly fd: number | undefined
+  readonly detail: string | undefined
+
+  constructor(details?: ErrnoDetails) {
+    this.syscall = details?.syscall
+    this.path = details?.path
+    this.fd = details?.fd
+    this.detail = details?.detail
+    if (stackTraces) Error.captureStackTrace(this, new.target)
+  }
+
+  get message(): string {
+    const subject = this.path !== undefined ? printPath(this.path) : this.fd !== undefined ? String(this.fd) : ""
+    const call = this.syscall === undefined ? "" : `${this.syscall}(${subject}): `
+    return `${call}${this.name}, ${this.text}${this.detail === undefined ? "" : `: ${this.detail}`}`
+  }
+
+  /** A line like that of other errors; frames follow only while {@link setStackTraces} is on. */
+  get stack(): string {
+    return this.message
+  }
+
+  toJSON(): unknown {
+    const { _tag, detail, errno, fd, message, path, syscall } = this
+    return {
+      _tag,
+      errno,
+      message,
+      ...(syscall === undefined ? undefined : { syscall }),
+      ...(path === undefined ? undefined : { path: typeof path === "string" ? path : decoder.decode(path) }),
+      ...(fd === undefined ? undefined : { fd }),
+      ...(detail === undefined ? undefined : { detail })
+    }
+  }
+
+  toString(): string {
+    return this.message
+  }
+}
+
+Object.setPrototypeOf(ErrnoError.prototype, Data.Error.prototype)
+
+const constant = (target: object, name: PropertyKey, value: unknown): void => {
+  Object.defineProperty(target, name, { value, writable: true, configurable: true })
+}
+
+constant(ErrnoError.prototype, Symbol.for("nodejs.util.inspect.custom"), function (this: ErrnoError) {
+  return this.stack
+})
+
+constant(ErrnoError.prototype, Equal.symbol, function (this: ErrnoError, that: Equal.Equal): boolean {
+  return (
+    that instanceof ErrnoError &&
+    this._tag === that._tag &&
+    this.errno === that.errno &&
+    this.syscall === that.syscall &&
+    this.fd === that.fd &&
+    this.detail === that.detail &&
+    samePath(this.path, that.path)
+  )
+})
+
+constant(ErrnoError.prototype, Hash.symbol, function (this: ErrnoError): number {
+  return Hash.combine(Hash.string(this._tag), Hash.combine(Hash.string(this.syscall ?? ""), Hash.number(this.fd ?? -1)))
+})
+
+/**
+ * Gives a class its name, number and text, on the prototype: an instance holds only what differs.
+ *
+ * @internal
+ */
+export const define = (target: { readonly prototype: ErrnoError }, name: string, errno: number, text: string): void => {
+  constant(target.prototype, "_tag", name)
+  constant(target.prototype, "name", name)
+  constant(target.prototype, "errno", errno)
+  constant(target.prototype, "text", text)
+}

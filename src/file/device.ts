@@ -1,0 +1,89 @@
+/**
+ * Files as devices and as memory: `ioctl`, `fcntl`, `mmap`.
+ */
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Scope from "effect/Scope"
+import * as errors from "../errors/calls.ts"
+import { codes } from "../errors/errnos.ts"
+import type { Buffer } from "../internal/arguments.ts"
+import * as constants from "../internal/constants.ts"
+import { use } from "../internal/descriptor.ts"
+import { inline } from "../internal/invoke.ts"
+import type * as Ioctl from "../Ioctl.ts"
+import * as Mapping from "../Mapping.ts"
+import * as Syscall from "../Syscall.ts"
+import { stat } from "./metadata.ts"
+import { type File, own } from "./model.ts"
+
+/**
+ * Asks the device what only its driver knows. A request for another kind of device does not compile.
+ *
+ * Made on the JavaScript thread. Manual page: ioctl(2).
+ *
+ * @category devices
+ * @since 0.1.0
+ */
+export const ioctl = <D, A, R, E>(
+  file: File<NoInfer<D>>,
+  request: Ioctl.Request<D, A, R, E>,
+  ...[argument]: void extends A ? [argument?: A] : [argument: A]
+): Effect.Effect<R, E> =>
+  use(own(file), request.errors, (fd) => {
+    let memory: ReturnType<typeof request.prepare> = null
+    return inline(
+      request.errors,
+      (call) => {
+        // Without an argument A is void, and undefined is its value.
+        memory = request.prepare(argument as A)
+        return call(Syscall.nr.ioctl, fd, request.code, memory)
+      },
+      (result) => request.decode(Number(result), memory),
+      { fd, request: request.name }
+    )
+  })
+
+/**
+ * `fcntl` by its raw command.
+ *
+ * @category devices
+ * @since 0.1.0
+ */
+export const fcntl = (
+  file: File<unknown>,
+  command: number,
+  argument: number | bigint | Buffer | null = 0
+): Effect.Effect<number, errors.FcntlError> =>
+  use(own(file), errors.fcntl, (fd) => Syscall.fcntl(fd, command, argument))
+
+/**
+ * Maps the file into memory, for as long as the scope is open. The file may be closed before.
+ *
+ * `shared` mappings need a file that is open for reading and writing. A range that goes past the last page of a regular
+ * file fails with `EINVAL`: touching it would kill the process.
+ *
+ * Can wait for a disk or server, for the file's size. Manual page: mmap(2).
+ *
+ * @category memory
+ * @since 0.1.0
+ */
+export const mmap = (
+  file: File<unknown>,
+  options: Mapping.Options & { readonly offset?: number | bigint | undefined }
+): Effect.Effect<Mapping.Mapping, errors.MmapError | errors.StatxError, Scope.Scope> =>
+  Effect.flatMap(stat(file), ({ stx_mode, stx_size }) =>
+    use(own(file), errors.mmap, (fd) => {
+      const { length, offset = 0 } = options
+      const pages = ((stx_size + pageSize - 1n) / pageSize) * pageSize
+      const isRegular = (stx_mode & constants.S_IFMT) === constants.S_IFREG
+      if (isRegular && Number.isSafeInteger(length) && BigInt(offset) + BigInt(length) > pages) {
+        return Exit.fail(
+          errors.mmap.make(codes.EINVAL, undefined, fd, `length: ${length} at ${offset} is past the file's ${stx_size}`)
+        )
+      }
+      return Mapping.acquire(fd, options)
+    })
+  )
+
+// The smallest page of any architecture here: a file's last page is whole at this size too.
+const pageSize = 4096n

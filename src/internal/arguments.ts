@@ -1,0 +1,77 @@
+/**
+ * Preparing what a caller passes for the kernel: paths as bytes, numbers within their C type, lengths within their
+ * buffer. What the kernel would silently cut or misread is refused here, by name.
+ */
+import { codes } from "../errors/errnos.ts"
+import { Misuse } from "./invoke.ts"
+import type { Argument } from "./native.ts"
+
+/** A path or name: Linux takes any bytes but NUL, so a name that is no UTF-8 is passed as bytes. */
+export type PathLike = string | Uint8Array
+
+/** Memory that a call reads or writes. */
+export type Buffer = ArrayBufferView | ArrayBufferLike
+
+const encoder = new TextEncoder()
+
+/** The bytes of a path with the NUL that ends it. */
+export const pathBytes = (name: string, path: PathLike): Uint8Array => {
+  if (typeof path === "string") {
+    if (path.includes("\0")) throw new Misuse(codes.EINVAL, `${name} contains a NUL`)
+    // A lone surrogate has no UTF-8: encoding it would name another file.
+    if (!path.isWellFormed()) throw new Misuse(codes.EINVAL, `${name} is not well-formed Unicode; pass its bytes`)
+    return encoder.encode(`${path}\0`)
+  }
+  if (!(path instanceof Uint8Array)) throw new TypeError(`${name}: expected a string or a Uint8Array`)
+  if (path.includes(0)) throw new Misuse(codes.EINVAL, `${name} contains a NUL`)
+  const bytes = new Uint8Array(path.length + 1)
+  bytes.set(path)
+  return bytes
+}
+
+const wrongType = (name: string, expected: string, value: unknown): never => {
+  throw new TypeError(`${name}: expected ${expected}, got ${value === null ? "null" : typeof value}`)
+}
+
+/** A descriptor: what is no int cannot be one. */
+export const descriptor = (name: string, fd: number): number => {
+  if (typeof fd !== "number") wrongType(name, "a number", fd)
+  if ((fd | 0) !== fd) throw new Misuse(codes.EBADF, `${name}: ${fd} is no file descriptor`)
+  return fd
+}
+
+/** An `int` or `unsigned int`: flags, modes, signals, identifiers. The kernel would drop higher bits unseen. */
+export const int = (name: string, value: number): number => {
+  if (typeof value !== "number") wrongType(name, "a number", value)
+  if (!Number.isInteger(value) || value < -0x80000000 || value > 0xffffffff) {
+    throw new Misuse(codes.EINVAL, `${name}: ${value} is no integer of 32 bits`)
+  }
+  return value
+}
+
+/** A `loff_t`, `size_t` or other 64-bit value. */
+export const long = (name: string, value: number | bigint): number | bigint => {
+  if (typeof value === "bigint") {
+    if (value < -(2n ** 63n) || value >= 2n ** 64n) throw new Misuse(codes.EINVAL, `${name}: ${value} needs over 64 bits`)
+    return value
+  }
+  if (typeof value !== "number") wrongType(name, "a number or bigint", value)
+  if (!Number.isSafeInteger(value)) throw new Misuse(codes.EINVAL, `${name}: ${value} is no safe integer`)
+  return value
+}
+
+/** The bytes of a buffer that a call is to use: all of them, or the first `count`. */
+export const bufferLength = (name: string, buffer: Buffer, count?: number): number => {
+  if (!ArrayBuffer.isView(buffer) && !(buffer instanceof ArrayBuffer) && !(buffer instanceof SharedArrayBuffer)) {
+    wrongType(name, "a buffer or view", buffer)
+  }
+  const length = buffer.byteLength
+  if (count === undefined) return length
+  if (!Number.isSafeInteger(count) || count < 0) throw new Misuse(codes.EINVAL, `count: ${count} is no length`)
+  if (count > length) throw new Misuse(codes.EFAULT, `count: ${count} is past the end of ${name}, which has ${length}`)
+  return count
+}
+
+/** The argument of `ioctl` and `fcntl`: a word or memory. */
+export const word = (name: string, value: Exclude<Argument, ReadonlyArray<Buffer>>): Argument =>
+  typeof value === "number" ? long(name, value) : value

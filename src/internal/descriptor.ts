@@ -1,0 +1,100 @@
+/**
+ * A file descriptor that can be closed while calls wait on it: who may still use the number, what waits, and how it is
+ * closed exactly once. `File` is the public face of it.
+ */
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import { codes } from "../errors/errnos.ts"
+import type { CallErrors } from "../errors/registry.ts"
+import { type Description, run } from "./invoke.ts"
+import type { BlockingOptions } from "./trampoline.ts"
+
+export const TypeId = "~effect-linux/File" as const
+
+export class Descriptor {
+  /** Only a type: see `File`. */
+  readonly [TypeId]: (never_: never) => never = (never_) => never_
+  readonly fd: number
+  /** No operation may begin any more. */
+  closed = false
+  /** What waits in the kernel, each with the function that calls it back. */
+  readonly waiting: Set<() => void> = new Set()
+  /** Told when the last of them has ended. */
+  onIdle: (() => void) | undefined
+  readonly onWaiting: NonNullable<BlockingOptions["onWaiting"]>
+
+  constructor(fd: number) {
+    this.fd = fd
+    this.onWaiting = (cancel) => {
+      this.waiting.add(cancel)
+      return () => {
+        this.waiting.delete(cancel)
+        if (this.waiting.size === 0) this.onIdle?.()
+      }
+    }
+  }
+
+  toString(): string {
+    return `File(${this.fd}${this.closed ? ", closed" : ""})`
+  }
+
+  toJSON(): unknown {
+    return { _id: "File", fd: this.fd, closed: this.closed }
+  }
+}
+
+export const isDescriptor = (u: unknown): u is Descriptor => u instanceof Descriptor
+
+const closedError = <E>(self: Descriptor, errors: CallErrors<E>): Exit.Exit<never, E> =>
+  Exit.fail(errors.make(codes.EBADF, undefined, self.fd, "the File is closed"))
+
+/** Uses the number for something that does not wait, if the file is open. */
+export const use = <A, E, E2, R>(
+  self: Descriptor,
+  errors: CallErrors<E>,
+  f: (fd: number) => Effect.Effect<A, E2, R>
+): Effect.Effect<A, E | E2, R> =>
+  Effect.suspend((): Effect.Effect<A, E | E2, R> => (self.closed ? closedError(self, errors) : f(self.fd)))
+
+/** Runs a call that may wait, if the file is open; if it is closed meanwhile the call is called back and fails EBADF. */
+export const runOn = <A, E>(
+  self: Descriptor,
+  description: Description<A, E>,
+  whileWaiting?: <B, E2>(wait: Effect.Effect<B, E2>) => Effect.Effect<B, E2>
+): Effect.Effect<A, E> => {
+  const { errors, options } = description
+  return Effect.suspend(() =>
+    self.closed
+      ? closedError(self, errors)
+      : run(
+          {
+            ...description,
+            errors: {
+              ...errors,
+              // The only way for a call on our threads to be interrupted while its fiber goes on.
+              make: (code, ...rest) =>
+                code === codes.EINTR && self.closed
+                  ? errors.make(codes.EBADF, undefined, self.fd, "the File was closed meanwhile")
+                  : errors.make(code, ...rest)
+            },
+            options: { ...options, onWaiting: self.onWaiting }
+          },
+          whileWaiting
+        )
+  )
+}
+
+/**
+ * Ends the use of the number: nothing begins any more, and what waits is called back and waited for. True for the first
+ * caller, who then has the number to himself.
+ */
+export const retire = (self: Descriptor): Effect.Effect<boolean> =>
+  Effect.suspend(() => {
+    if (self.closed) return Exit.succeed(false)
+    self.closed = true
+    if (self.waiting.size === 0) return Exit.succeed(true)
+    return Effect.callback<boolean>((resume) => {
+      self.onIdle = () => resume(Exit.succeed(true))
+      for (const cancel of self.waiting) cancel()
+    })
+  })

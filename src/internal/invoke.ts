@@ -1,0 +1,124 @@
+/**
+ * How a described call becomes an effect: the way it runs, its result decoded, its errors typed. Every function of
+ * `Syscall` is one of these.
+ */
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Predicate from "effect/Predicate"
+import { codes } from "../errors/errnos.ts"
+import { type CallErrors, isErrorResult } from "../errors/registry.ts"
+import type { Argument, Result } from "./native.ts"
+import { type BlockingOptions, Trampoline } from "./trampoline.ts"
+
+/** What a call was about, for its error. */
+export interface Subject {
+  readonly path?: string | Uint8Array | undefined
+  readonly fd?: number | undefined
+  /** What was asked of it, where the call alone does not tell: an ioctl request. */
+  readonly request?: string | undefined
+}
+
+const noSubject: Subject = {}
+
+/**
+ * A misuse that the kernel cannot be asked about, found before the call is made: it fails like the kernel would.
+ */
+export class Misuse {
+  readonly code: number
+  readonly detail: string
+  constructor(code: number, detail: string) {
+    this.code = code
+    this.detail = detail
+  }
+}
+
+/**
+ * What the addon or a layout threw, sorted: a value outside its range is EINVAL and a detached buffer EFAULT, in the
+ * error channel; a value of another type is a defect.
+ */
+const misuseOf = (thrown: unknown): Misuse => {
+  if (thrown instanceof Misuse) return thrown
+  if (thrown instanceof RangeError) return new Misuse(codes.EINVAL, thrown.message)
+  if (thrown instanceof TypeError && Predicate.hasProperty(thrown, "code") && thrown.code === "ERR_DETACHED") {
+    return new Misuse(codes.EFAULT, thrown.message)
+  }
+  throw thrown
+}
+
+const refuse = <E>(errors: CallErrors<E>, subject: Subject, thrown: unknown): Exit.Exit<never, E> => {
+  const { code, detail } = misuseOf(thrown)
+  return Exit.fail(errors.make(code, subject.path, subject.fd, detail))
+}
+
+const settle = <A, E>(
+  errors: CallErrors<E>,
+  subject: Subject,
+  decode: (result: Result) => A,
+  result: Result
+): Exit.Exit<A, E> => {
+  if (isErrorResult(result)) return Exit.fail(errors.make(-Number(result), subject.path, subject.fd, subject.request))
+  try {
+    return Exit.succeed(decode(result))
+  } catch (thrown) {
+    return refuse(errors, subject, thrown)
+  }
+}
+
+/**
+ * A call made on the JavaScript thread.
+ *
+ * `run` is given the trampoline's `call` and makes the call with arguments that it prepares there, so that an argument
+ * refused while being prepared fails like one refused by the addon.
+ */
+export const inline = <A, E>(
+  errors: CallErrors<E>,
+  run: (call: Trampoline["call"]) => Result,
+  decode: (result: Result) => A,
+  subject: Subject = noSubject
+): Effect.Effect<A, E> =>
+  Effect.withFiber((fiber) => {
+    let result: Result
+    try {
+      result = run(fiber.getRef(Trampoline).call)
+    } catch (thrown) {
+      return refuse(errors, subject, thrown)
+    }
+    return settle(errors, subject, decode, result)
+  })
+
+/** A call that may wait, described apart from how it is run. */
+export interface Description<out A, out E> {
+  readonly errors: CallErrors<E>
+  readonly nr: number
+  /** The arguments, made anew for each run; throws a `Misuse` for what no kernel need see. */
+  readonly prepare: () => ReadonlyArray<Argument>
+  readonly decode: (result: Result, args: ReadonlyArray<Argument>) => A
+  readonly options: BlockingOptions
+  readonly subject?: Subject | undefined
+}
+
+/**
+ * Runs a described call: inline first or on another thread, as its options say.
+ *
+ * `whileWaiting` is put around the wait, where there is one: an answer that is to be had at once does not pass through it.
+ */
+export const run = <A, E>(
+  { decode, errors, nr, options, prepare, subject = noSubject }: Description<A, E>,
+  whileWaiting?: <B, E2>(wait: Effect.Effect<B, E2>) => Effect.Effect<B, E2>
+): Effect.Effect<A, E> =>
+  Effect.withFiber((fiber) => {
+    let args: ReadonlyArray<Argument>
+    let result: Result | Effect.Effect<Result, TypeError | RangeError>
+    try {
+      args = prepare()
+      result = fiber.getRef(Trampoline).callBlocking(nr, args, options)
+    } catch (thrown) {
+      return refuse(errors, subject, thrown)
+    }
+    const finish = (final: Result) => settle(errors, subject, (value) => decode(value, args), final)
+    if (typeof result !== "object") return finish(result)
+    return Effect.matchEffect(whileWaiting === undefined ? result : whileWaiting(result), {
+      onFailure: (thrown) => refuse(errors, subject, thrown),
+      onSuccess: finish
+    })
+  })

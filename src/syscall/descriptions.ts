@@ -1,0 +1,255 @@
+/**
+ * The calls on descriptors and paths that may wait, described apart from how they are run: `Syscall` runs them on plain
+ * numbers, `File` on descriptors that can be closed meanwhile. Not part of the public surface.
+ */
+import * as Abi from "../Abi.ts"
+import * as errors from "../errors/calls.ts"
+import { codes } from "../errors/errnos.ts"
+import { type Buffer, bufferLength, descriptor, int, long, type PathLike, pathBytes } from "../internal/arguments.ts"
+import { type Description, Misuse } from "../internal/invoke.ts"
+import type { Result } from "../internal/native.ts"
+import { type BlockingOptions, Direction, directions, kernel } from "../internal/trampoline.ts"
+import { nr } from "./raw.ts"
+
+const { in: reads, out: writes, outCount: fills, unknown } = Direction
+
+export const nothing = (): void => {}
+
+export const number = (result: Result): number => {
+  if (typeof result === "number") return result
+  throw new Misuse(codes.EOVERFLOW, `the result ${result} is not exact as a number`)
+}
+
+const readOptions: BlockingOptions = { inlineFirst: true, directions: directions(unknown, fills) }
+const writeOptions: BlockingOptions = { inlineFirst: true, directions: directions(unknown, reads) }
+const plain: BlockingOptions = {}
+/** Calls whose memory the kernel only reads: paths. */
+const pathOptions: BlockingOptions = { directions: directions(reads, reads, reads, reads, reads) }
+/** A descriptor that a call opened although its fiber was interrupted is closed: nobody else would. */
+const openOptions: BlockingOptions = {
+  ...pathOptions,
+  onAbandoned: (fd) => {
+    kernel.call(nr.close, fd)
+  }
+}
+const statxOptions: BlockingOptions = { directions: directions(unknown, reads, unknown, unknown, writes) }
+const readlinkOptions: BlockingOptions = { directions: directions(unknown, reads, fills) }
+
+export const openat = (
+  dirfd: number,
+  path: PathLike,
+  flags: number,
+  mode: number
+): Description<number, errors.OpenatError> => ({
+  errors: errors.openat,
+  nr: nr.openat,
+  prepare: () => [descriptor("dirfd", dirfd), pathBytes("path", path), int("flags", flags), int("mode", mode)],
+  decode: number,
+  options: openOptions,
+  subject: { path }
+})
+
+export const read = (fd: number, buffer: Buffer, count?: number): Description<number, errors.ReadError> => ({
+  errors: errors.read,
+  nr: nr.read,
+  prepare: () => [descriptor("fd", fd), buffer, bufferLength("buffer", buffer, count)],
+  decode: number,
+  options: readOptions,
+  subject: { fd }
+})
+
+export const write = (fd: number, buffer: Buffer, count?: number): Description<number, errors.WriteError> => ({
+  errors: errors.write,
+  nr: nr.write,
+  prepare: () => [descriptor("fd", fd), buffer, bufferLength("buffer", buffer, count)],
+  decode: number,
+  options: writeOptions,
+  subject: { fd }
+})
+
+export const pread64 = (
+  fd: number,
+  buffer: Buffer,
+  offset: number | bigint
+): Description<number, errors.Pread64Error> => ({
+  errors: errors.pread64,
+  nr: nr.pread64,
+  prepare: () => [descriptor("fd", fd), buffer, bufferLength("buffer", buffer), long("offset", offset)],
+  decode: number,
+  options: readOptions,
+  subject: { fd }
+})
+
+export const pwrite64 = (
+  fd: number,
+  buffer: Buffer,
+  offset: number | bigint
+): Description<number, errors.Pwrite64Error> => ({
+  errors: errors.pwrite64,
+  nr: nr.pwrite64,
+  prepare: () => [descriptor("fd", fd), buffer, bufferLength("buffer", buffer), long("offset", offset)],
+  decode: number,
+  options: writeOptions,
+  subject: { fd }
+})
+
+const list = (buffers: ReadonlyArray<Buffer>): ReadonlyArray<Buffer> => {
+  if (!Array.isArray(buffers)) throw new TypeError("buffers: expected an array of buffers or views")
+  buffers.forEach((buffer, index) => {
+    bufferLength(`buffers[${index}]`, buffer)
+  })
+  return buffers
+}
+
+export const readv = (fd: number, buffers: ReadonlyArray<Buffer>): Description<number, errors.ReadvError> => ({
+  errors: errors.readv,
+  nr: nr.readv,
+  prepare: () => [descriptor("fd", fd), list(buffers), buffers.length],
+  decode: number,
+  options: readOptions,
+  subject: { fd }
+})
+
+export const writev = (fd: number, buffers: ReadonlyArray<Buffer>): Description<number, errors.WritevError> => ({
+  errors: errors.writev,
+  nr: nr.writev,
+  prepare: () => [descriptor("fd", fd), list(buffers), buffers.length],
+  decode: number,
+  options: writeOptions,
+  subject: { fd }
+})
+
+export const statx = (
+  dirfd: number,
+  path: PathLike,
+  flags: number,
+  mask: number
+): Description<Abi.statx, errors.StatxError> => ({
+  errors: errors.statx,
+  nr: nr.statx,
+  prepare: () => [
+    descriptor("dirfd", dirfd),
+    pathBytes("path", path),
+    int("flags", flags),
+    int("mask", mask),
+    new Uint8Array(Abi.statx.size)
+  ],
+  decode: (_, [, , , , record]) => Abi.statx.decode(record instanceof Uint8Array ? record : new Uint8Array()),
+  options: statxOptions,
+  // An empty path means the descriptor itself.
+  subject: path === "" ? { fd: dirfd } : { path }
+})
+
+export const getdents64 = (fd: number, buffer: Buffer): Description<number, errors.Getdents64Error> => ({
+  errors: errors.getdents64,
+  nr: nr.getdents64,
+  prepare: () => [descriptor("fd", fd), buffer, bufferLength("buffer", buffer)],
+  decode: number,
+  options: { directions: directions(unknown, fills) },
+  subject: { fd }
+})
+
+export const unlinkat = (
+  dirfd: number,
+  path: PathLike,
+  flags: number
+): Description<void, errors.UnlinkatError> => ({
+  errors: errors.unlinkat,
+  nr: nr.unlinkat,
+  prepare: () => [descriptor("dirfd", dirfd), pathBytes("path", path), int("flags", flags)],
+  decode: nothing,
+  options: pathOptions,
+  subject: { path }
+})
+
+export const mkdirat = (dirfd: number, path: PathLike, mode: number): Description<void, errors.MkdiratError> => ({
+  errors: errors.mkdirat,
+  nr: nr.mkdirat,
+  prepare: () => [descriptor("dirfd", dirfd), pathBytes("path", path), int("mode", mode)],
+  decode: nothing,
+  options: pathOptions,
+  subject: { path }
+})
+
+const twoPaths = (
+  olddirfd: number,
+  oldpath: PathLike,
+  newdirfd: number,
+  newpath: PathLike,
+  flags: number
+) => ({
+  prepare: () => [
+    descriptor("olddirfd", olddirfd),
+    pathBytes("oldpath", oldpath),
+    descriptor("newdirfd", newdirfd),
+    pathBytes("newpath", newpath),
+    int("flags", flags)
+  ],
+  decode: nothing,
+  options: pathOptions,
+  subject: { path: oldpath }
+})
+
+export const renameat2 = (...args: Parameters<typeof twoPaths>): Description<void, errors.Renameat2Error> => ({
+  errors: errors.renameat2,
+  nr: nr.renameat2,
+  ...twoPaths(...args)
+})
+
+export const linkat = (...args: Parameters<typeof twoPaths>): Description<void, errors.LinkatError> => ({
+  errors: errors.linkat,
+  nr: nr.linkat,
+  ...twoPaths(...args)
+})
+
+export const symlinkat = (
+  target: PathLike,
+  newdirfd: number,
+  linkpath: PathLike
+): Description<void, errors.SymlinkatError> => ({
+  errors: errors.symlinkat,
+  nr: nr.symlinkat,
+  prepare: () => [pathBytes("target", target), descriptor("newdirfd", newdirfd), pathBytes("linkpath", linkpath)],
+  decode: nothing,
+  options: pathOptions,
+  subject: { path: linkpath }
+})
+
+/** The kernel's longest path, with its NUL. */
+const PATH_MAX = 4096
+
+export const readlinkat = (dirfd: number, path: PathLike): Description<Uint8Array, errors.ReadlinkatError> => ({
+  errors: errors.readlinkat,
+  nr: nr.readlinkat,
+  prepare: () => [descriptor("dirfd", dirfd), pathBytes("path", path), new Uint8Array(PATH_MAX), PATH_MAX],
+  decode: (length, [, , buffer]) => (buffer instanceof Uint8Array ? buffer : new Uint8Array()).slice(0, number(length)),
+  options: readlinkOptions,
+  subject: { path }
+})
+
+export const fsync = (fd: number): Description<void, errors.FsyncError> => ({
+  errors: errors.fsync,
+  nr: nr.fsync,
+  prepare: () => [descriptor("fd", fd)],
+  decode: nothing,
+  options: plain,
+  subject: { fd }
+})
+
+export const fdatasync = (fd: number): Description<void, errors.FdatasyncError> => ({
+  errors: errors.fdatasync,
+  nr: nr.fdatasync,
+  prepare: () => [descriptor("fd", fd)],
+  decode: nothing,
+  options: plain,
+  subject: { fd }
+})
+
+export const ftruncate = (fd: number, length: number | bigint): Description<void, errors.FtruncateError> => ({
+  errors: errors.ftruncate,
+  nr: nr.ftruncate,
+  prepare: () => [descriptor("fd", fd), long("length", length)],
+  decode: nothing,
+  options: plain,
+  subject: { fd }
+})

@@ -1,0 +1,439 @@
+/**
+ * System calls on file descriptors and paths. Raw numbers go in and come out: whoever wants them closed by a scope uses
+ * `File`.
+ */
+import type * as Effect from "effect/Effect"
+import * as Abi from "../Abi.ts"
+import * as errors from "../errors/calls.ts"
+import { type Buffer, descriptor, int, long, type PathLike, pathBytes, word } from "../internal/arguments.ts"
+import { F_OFD_SETLKW, F_SETLKW } from "../internal/constants.ts"
+import { inline, run } from "../internal/invoke.ts"
+import type { Argument } from "../internal/native.ts"
+import * as describe from "./descriptions.ts"
+import { nothing, number } from "./descriptions.ts"
+import { nr } from "./raw.ts"
+
+/**
+ * `openat(dirfd, path, flags, mode)`—Opens a file, and creates it where `flags` have `O_CREAT`.
+ *
+ * `path` is taken from the directory `dirfd`, or from the working directory where that is `AT_FDCWD`. `mode` counts only
+ * with `O_CREAT` and `O_TMPFILE` and is cut by the umask. `O_CLOEXEC` is not set by itself.
+ *
+ * Can block, on a FIFO or a slow device, and then runs on another thread; interruptible. Manual page: openat(2).
+ *
+ * @category files
+ * @since 0.1.0
+ */
+export const openat = (
+  dirfd: number,
+  path: PathLike,
+  flags: number,
+  mode = 0
+): Effect.Effect<number, errors.OpenatError> =>
+  run(describe.openat(dirfd, path, flags, mode))
+
+/**
+ * `close(fd)`—Closes a file descriptor.
+ *
+ * On Linux the descriptor is gone also where this fails, with `EINTR` too: never close it again.
+ *
+ * Runs on the JavaScript thread; can block in the rare case that the file system writes back on close. Manual page:
+ * close(2).
+ *
+ * @category files
+ * @since 0.1.0
+ */
+export const close = (fd: number): Effect.Effect<void, errors.CloseError> =>
+  inline(errors.close, (call) => call(nr.close, descriptor("fd", fd)), nothing, { fd })
+
+/**
+ * `read(fd, buffer, count)`—Reads at the file offset, which moves on; returns the number of bytes, 0 at the end.
+ *
+ * `count` is the buffer's length by default, and fails with `EFAULT` where it exceeds that.
+ *
+ * Can block: runs on the JavaScript thread where the kernel has the bytes at hand, else on another; interruptible.
+ * Manual page: read(2).
+ *
+ * @category files
+ * @since 0.1.0
+ */
+export const read = (fd: number, buffer: Buffer, count?: number): Effect.Effect<number, errors.ReadError> =>
+  run(describe.read(fd, buffer, count))
+
+/**
+ * `write(fd, buffer, count)`—Writes at the file offset, which moves on; returns the number of bytes, which may be fewer.
+ *
+ * Can block: runs on the JavaScript thread where the kernel takes the bytes at once, else on another; interruptible.
+ * Manual page: write(2).
+ *
+ * @category files
+ * @since 0.1.0
+ */
+export const write = (fd: number, buffer: Buffer, count?: number): Effect.Effect<number, errors.WriteError> =>
+  run(describe.write(fd, buffer, count))
+
+/**
+ * `pread64(fd, buffer, offset)`—Reads at `offset` bytes from the start; the file offset stays where it is.
+ *
+ * Can block, like {@link read}. Manual page: pread(2).
+ *
+ * @category files
+ * @since 0.1.0
+ */
+export const pread64 = (
+  fd: number,
+  buffer: Buffer,
+  offset: number | bigint
+): Effect.Effect<number, errors.Pread64Error> =>
+  run(describe.pread64(fd, buffer, offset))
+
+/**
+ * `pwrite64(fd, buffer, offset)`—Writes at `offset` bytes from the start; the file offset stays where it is.
+ *
+ * On a file opened with `O_APPEND` Linux appends whatever the offset. Can block, like {@link write}. Manual page:
+ * pwrite(2).
+ *
+ * @category files
+ * @since 0.1.0
+ */
+export const pwrite64 = (
+  fd: number,
+  buffer: Buffer,
+  offset: number | bigint
+): Effect.Effect<number, errors.Pwrite64Error> =>
+  run(describe.pwrite64(fd, buffer, offset))
+
+/**
+ * `readv(fd, buffers)`—Reads into several buffers, one after the other; at most 1,024 of them.
+ *
+ * Can block, like {@link read}. Manual page: readv(2).
+ *
+ * @category files
+ * @since 0.1.0
+ */
+export const readv = (fd: number, buffers: ReadonlyArray<Buffer>): Effect.Effect<number, errors.ReadvError> =>
+  run(describe.readv(fd, buffers))
+
+/**
+ * `writev(fd, buffers)`—Writes several buffers as one; at most 1,024 of them.
+ *
+ * Can block; runs on another thread. Manual page: writev(2).
+ *
+ * @category files
+ * @since 0.1.0
+ */
+export const writev = (fd: number, buffers: ReadonlyArray<Buffer>): Effect.Effect<number, errors.WritevError> =>
+  run(describe.writev(fd, buffers))
+
+/**
+ * `lseek(fd, offset, whence)`—Moves the file offset; returns the new one, in bytes from the start.
+ *
+ * `whence` is `SEEK_SET`, `SEEK_CUR`, `SEEK_END`, `SEEK_DATA` or `SEEK_HOLE`. An offset that is not exact as a number
+ * fails with `EOVERFLOW`. Does not block. Manual page: lseek(2).
+ *
+ * @category files
+ * @since 0.1.0
+ */
+export const lseek = (
+  fd: number,
+  offset: number | bigint,
+  whence: number
+): Effect.Effect<number, errors.LseekError> =>
+  inline(
+    errors.lseek,
+    (call) => call(nr.lseek, descriptor("fd", fd), long("offset", offset), int("whence", whence)),
+    number,
+    { fd }
+  )
+
+/**
+ * `dup(oldfd)`—A second descriptor of the same open file, the lowest free number, without close-on-exec.
+ *
+ * Does not block. Manual page: dup(2).
+ *
+ * @category files
+ * @since 0.1.0
+ */
+export const dup = (oldfd: number): Effect.Effect<number, errors.DupError> =>
+  inline(errors.dup, (call) => call(nr.dup, descriptor("oldfd", oldfd)), number, { fd: oldfd })
+
+/**
+ * `dup3(oldfd, newfd, flags)`—Makes `newfd` a descriptor of the same open file, closing what it was. `flags` is 0 or
+ * `O_CLOEXEC`.
+ *
+ * Does not block. Manual page: dup3(2).
+ *
+ * @category files
+ * @since 0.1.0
+ */
+export const dup3 = (oldfd: number, newfd: number, flags = 0): Effect.Effect<number, errors.Dup3Error> =>
+  inline(
+    errors.dup3,
+    (call) => call(nr.dup3, descriptor("oldfd", oldfd), descriptor("newfd", newfd), int("flags", flags)),
+    number,
+    { fd: oldfd }
+  )
+
+/**
+ * `pipe2(flags)`—A pipe: what is written to the second descriptor is read from the first. `flags` are of `O_CLOEXEC`,
+ * `O_NONBLOCK`, `O_DIRECT`.
+ *
+ * Does not block. Manual page: pipe2(2).
+ *
+ * @category files
+ * @since 0.1.0
+ */
+export const pipe2 = (flags = 0): Effect.Effect<readonly [read: number, write: number], errors.Pipe2Error> => {
+  const pair = new Int32Array(2)
+  return inline(
+    errors.pipe2,
+    (call) => call(nr.pipe2, pair, int("flags", flags)),
+    () => [pair[0] ?? -1, pair[1] ?? -1]
+  )
+}
+
+/**
+ * `fcntl(fd, command, argument)`—Manipulates a descriptor; what the argument is and what comes back depends on the
+ * command, one of `F_*`.
+ *
+ * Blocks only with `F_SETLKW` and `F_OFD_SETLKW`, which run on another thread; interruptible. Manual page: fcntl(2).
+ *
+ * @category files
+ * @since 0.1.0
+ */
+export const fcntl = (
+  fd: number,
+  command: number,
+  argument: number | bigint | Buffer | null = 0
+): Effect.Effect<number, errors.FcntlError> => {
+  const prepare = (): [number, number, Argument] => [
+    descriptor("fd", fd),
+    int("command", command),
+    word("argument", argument)
+  ]
+  return command === F_SETLKW || command === F_OFD_SETLKW
+    ? run({ errors: errors.fcntl, nr: nr.fcntl, prepare, decode: number, options: {}, subject: { fd } })
+    : inline(errors.fcntl, (call) => call(nr.fcntl, ...prepare()), number, { fd })
+}
+
+/**
+ * `ioctl(fd, request, argument)`—Asks a device or file for what only its driver knows.
+ *
+ * The memory of `argument` must be as large as the request has it: `File.ioctl` with a typed request sees to that.
+ *
+ * Runs on the JavaScript thread. Some requests block; make those with {@link callBlocking}. Manual page: ioctl(2).
+ *
+ * @category files
+ * @since 0.1.0
+ */
+export const ioctl = (
+  fd: number,
+  request: number,
+  argument: number | bigint | Buffer | null = 0
+): Effect.Effect<number, errors.IoctlError> =>
+  inline(
+    errors.ioctl,
+    (call) => call(nr.ioctl, descriptor("fd", fd), int("request", request), word("argument", argument)),
+    number,
+    { fd }
+  )
+
+/**
+ * `statx(dirfd, path, flags, mask)`—All that is known of a file. With an empty path and `AT_EMPTY_PATH`, of `dirfd`
+ * itself.
+ *
+ * Can wait for a disk or server; runs on another thread. Since Linux 4.11. Manual page: statx(2).
+ *
+ * @category files
+ * @since 0.1.0
+ */
+export const statx = (
+  dirfd: number,
+  path: PathLike,
+  flags: number,
+  mask: number
+): Effect.Effect<Abi.statx, errors.StatxError> =>
+  run(describe.statx(dirfd, path, flags, mask))
+
+/**
+ * An entry of a directory.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Dirent extends Abi.linux_dirent64 {
+  /** The name as Linux keeps it: any bytes but `/` and NUL. */
+  readonly d_name: Uint8Array
+}
+
+/**
+ * `getdents64(fd, buffer)`—Reads entries of a directory into `buffer`; returns the number of bytes, 0 at the end.
+ * {@link dirents} decodes them. A buffer too small for the next entry fails with `EINVAL`.
+ *
+ * Can wait for a disk or server; runs on another thread. Manual page: getdents64(2).
+ *
+ * @category files
+ * @since 0.1.0
+ */
+export const getdents64 = (fd: number, buffer: Buffer): Effect.Effect<number, errors.Getdents64Error> =>
+  run(describe.getdents64(fd, buffer))
+
+/**
+ * Decodes the entries that {@link getdents64} wrote into the first `length` bytes of a buffer.
+ *
+ * @category files
+ * @since 0.1.0
+ */
+export const dirents = (buffer: Uint8Array, length: number = buffer.byteLength): ReadonlyArray<Dirent> => {
+  const entries: Array<Dirent> = []
+  const nameAt = Abi.linux_dirent64.fields.d_type.offset + 1
+  for (let at = 0; at < length; ) {
+    const head = Abi.linux_dirent64.decode(buffer, at)
+    const name = buffer.subarray(at + nameAt, at + head.d_reclen)
+    entries.push({ ...head, d_name: name.slice(0, name.indexOf(0)) })
+    at += head.d_reclen
+  }
+  return entries
+}
+
+/**
+ * `unlinkat(dirfd, path, flags)`—Removes a name, and the file with its last one; a directory with `AT_REMOVEDIR`.
+ *
+ * Can wait for a disk or server; runs on another thread. Manual page: unlinkat(2).
+ *
+ * @category files
+ * @since 0.1.0
+ */
+export const unlinkat = (dirfd: number, path: PathLike, flags = 0): Effect.Effect<void, errors.UnlinkatError> =>
+  run(describe.unlinkat(dirfd, path, flags))
+
+/**
+ * `mkdirat(dirfd, path, mode)`—Makes a directory; `mode` is cut by the umask.
+ *
+ * Can wait for a disk or server; runs on another thread. Manual page: mkdirat(2).
+ *
+ * @category files
+ * @since 0.1.0
+ */
+export const mkdirat = (dirfd: number, path: PathLike, mode: number): Effect.Effect<void, errors.MkdiratError> =>
+  run(describe.mkdirat(dirfd, path, mode))
+
+/**
+ * `renameat2(olddirfd, oldpath, newdirfd, newpath, flags)`—Renames a file. `flags` is one of `RENAME_NOREPLACE`,
+ * `RENAME_EXCHANGE` and `RENAME_WHITEOUT`, or 0.
+ *
+ * Can wait for a disk or server; runs on another thread. Manual page: renameat2(2).
+ *
+ * @category files
+ * @since 0.1.0
+ */
+export const renameat2 = (
+  olddirfd: number,
+  oldpath: PathLike,
+  newdirfd: number,
+  newpath: PathLike,
+  flags = 0
+): Effect.Effect<void, errors.Renameat2Error> =>
+  run(describe.renameat2(olddirfd, oldpath, newdirfd, newpath, flags))
+
+/**
+ * `linkat(olddirfd, oldpath, newdirfd, newpath, flags)`—Gives a file another name. `flags` are of `AT_SYMLINK_FOLLOW` and
+ * `AT_EMPTY_PATH`.
+ *
+ * Can wait for a disk or server; runs on another thread. Manual page: linkat(2).
+ *
+ * @category files
+ * @since 0.1.0
+ */
+export const linkat = (
+  olddirfd: number,
+  oldpath: PathLike,
+  newdirfd: number,
+  newpath: PathLike,
+  flags = 0
+): Effect.Effect<void, errors.LinkatError> =>
+  run(describe.linkat(olddirfd, oldpath, newdirfd, newpath, flags))
+
+/**
+ * `symlinkat(target, newdirfd, linkpath)`—Makes a symbolic link that says `target`.
+ *
+ * Can wait for a disk or server; runs on another thread. Manual page: symlinkat(2).
+ *
+ * @category files
+ * @since 0.1.0
+ */
+export const symlinkat = (
+  target: PathLike,
+  newdirfd: number,
+  linkpath: PathLike
+): Effect.Effect<void, errors.SymlinkatError> =>
+  run(describe.symlinkat(target, newdirfd, linkpath))
+
+/**
+ * `readlinkat(dirfd, path)`—What a symbolic link says, as bytes.
+ *
+ * Can wait for a disk or server; runs on another thread. Manual page: readlinkat(2).
+ *
+ * @category files
+ * @since 0.1.0
+ */
+export const readlinkat = (dirfd: number, path: PathLike): Effect.Effect<Uint8Array, errors.ReadlinkatError> =>
+  run(describe.readlinkat(dirfd, path))
+
+/**
+ * `fsync(fd)`—Waits until a file's contents and all that is known of it are on the disk.
+ *
+ * Blocks; runs on another thread. Manual page: fsync(2).
+ *
+ * @category files
+ * @since 0.1.0
+ */
+export const fsync = (fd: number): Effect.Effect<void, errors.FsyncError> =>
+  run(describe.fsync(fd))
+
+/**
+ * `fdatasync(fd)`—Like {@link fsync}, without what is not needed to read the contents back.
+ *
+ * Blocks; runs on another thread. Manual page: fdatasync(2).
+ *
+ * @category files
+ * @since 0.1.0
+ */
+export const fdatasync = (fd: number): Effect.Effect<void, errors.FdatasyncError> =>
+  run(describe.fdatasync(fd))
+
+/**
+ * `ftruncate(fd, length)`—Makes a file `length` bytes long, by cutting it or by zeros at its end.
+ *
+ * Can wait for a disk; runs on another thread. Manual page: ftruncate(2).
+ *
+ * @category files
+ * @since 0.1.0
+ */
+export const ftruncate = (fd: number, length: number | bigint): Effect.Effect<void, errors.FtruncateError> =>
+  run(describe.ftruncate(fd, length))
+
+/**
+ * `eventfd2(initial, flags)`—A counter of 64 bits behind a descriptor. `flags` are of `EFD_CLOEXEC`, `EFD_NONBLOCK`,
+ * `EFD_SEMAPHORE`.
+ *
+ * Does not block. Manual page: eventfd(2).
+ *
+ * @category files
+ * @since 0.1.0
+ */
+export const eventfd2 = (initial: number, flags = 0): Effect.Effect<number, errors.Eventfd2Error> =>
+  inline(errors.eventfd2, (call) => call(nr.eventfd2, int("initial", initial), int("flags", flags)), number)
+
+/**
+ * `memfd_create(name, flags)`—A file in memory that no directory knows. `flags` are of `MFD_*`; the name, of at most 249
+ * bytes, is for people.
+ *
+ * Does not block. Since Linux 3.17. Manual page: memfd_create(2).
+ *
+ * @category files
+ * @since 0.1.0
+ */
+export const memfd_create = (name: PathLike, flags = 0): Effect.Effect<number, errors.MemfdCreateError> =>
+  inline(errors.memfd_create, (call) => call(nr.memfd_create, pathBytes("name", name), int("flags", flags)), number)
+

@@ -144,6 +144,23 @@ napi_value TryNow(napi_env env, napi_callback_info info) {
   return partly;
 }
 
+// address(buffer): where its first byte lies, for a pointer inside a structure.
+napi_value Address(napi_env env, napi_callback_info info) {
+  size_t count = 1;
+  napi_value values[2];
+  napi_get_cb_info(env, info, &count, values + 1, nullptr, nullptr);
+  napi_create_int32(env, 0, &values[0]);
+  Arguments arguments;
+  if (!DecodeArguments(env, 2, values, &arguments)) return nullptr;
+  if (arguments.list[0].kind != Argument::Kind::kMemory) {
+    ThrowType(env, "ERR_INVALID_ARG_TYPE", "buffer: expected a buffer or view");
+    return nullptr;
+  }
+  napi_value result;
+  napi_create_bigint_uint64(env, reinterpret_cast<uint64_t>(arguments.list[0].memory.data), &result);
+  return result;
+}
+
 // A loop of one system call, for benchmarks to hold everything else against: the time of the calls alone, in ns.
 napi_value CallLoop(napi_env env, napi_callback_info info) {
   size_t count = 2;
@@ -167,6 +184,7 @@ void InitCall(napi_env env, napi_value exports) {
   const napi_property_descriptor properties[] = {
       {"call", nullptr, Call, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
       {"attempt", nullptr, TryNow, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
+      {"address", nullptr, Address, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
       {"callLoop", nullptr, CallLoop, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
   };
   napi_define_properties(env, exports, sizeof properties / sizeof *properties, properties);

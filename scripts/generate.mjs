@@ -16,8 +16,9 @@ import { root } from "./generate/headers.mjs"
 const outputs = {
   "src/errors/errnos.ts": errnos,
   "src/errors/calls.ts": callErrors,
-  "src/internal/constants.ts": constants,
-  "src/internal/numbers.ts": numbers
+  "src/internal/constants.ts": constants("src/internal/constants.ts"),
+  "src/internal/numbers.ts": numbers,
+  "src/kvm/constants.ts": constants("src/kvm/constants.ts")
 }
 
 let stale = 0

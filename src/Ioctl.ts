@@ -151,6 +151,14 @@ export interface Request<in D, in A, out R, out E = IoctlError> {
 }
 
 /**
+ * What a request fails with.
+ *
+ * @category requests
+ * @since 0.1.0
+ */
+export type RequestError<R> = R extends Request<never, never, unknown, infer E> ? E : never
+
+/**
  * What a request may have beside its number.
  *
  * @category requests

@@ -35,9 +35,9 @@ export interface Layout<out A, in I = A> {
   readonly size: number
   /** In bytes. */
   readonly alignment: number
-  /** @internal */
+  /** Reads a value; `offset` must lie within the view. */
   readonly get: (view: DataView, offset: number) => A
-  /** @internal */
+  /** Writes a value; `path` names it in errors. */
   readonly set: (view: DataView, offset: number, value: I, path: string) => void
 }
 

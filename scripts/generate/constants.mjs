@@ -1,25 +1,25 @@
-// src/internal/constants.ts: the named constants of the calls, from the headers that scripts/data/constants.json names
-// and, where those are too old or say nothing, scripts/data/extra-constants.json.
+// The files of named constants, from the headers that scripts/data/constants.json names for each and, where those are too
+// old or say nothing, scripts/data/extra-constants.json.
 import { banner, data, macroNames, macroValues } from "./headers.mjs"
 
 const supported = ["x86_64", "aarch64", "riscv64"]
 
-export const readConstants = () => {
+export const readConstants = (path) => {
   const groups = new Map()
-  for (const [title, { except, headers, match }] of Object.entries(data("constants.json"))) {
+  for (const [title, { bigint = false, except, headers, match }] of Object.entries(data("constants.json")[path])) {
     const constants = new Map()
     for (const architecture of supported) {
       const names = [...new Set(macroNames(architecture, headers))]
         .filter((name) => new RegExp(match).test(name) && !(except && new RegExp(except).test(name)))
       for (const [name, value] of macroValues(architecture, headers, names)) {
-        constants.set(name, { ...constants.get(name), [architecture]: value })
+        constants.set(name, { ...constants.get(name), bigint, [architecture]: value })
       }
     }
     groups.set(title, constants)
   }
   const all = new Map([...groups.values()].flatMap((group) => [...group]))
   const extra = new Map()
-  for (const [name, { value }] of Object.entries(data("extra-constants.json"))) {
+  for (const [name, { value }] of Object.entries(data("extra-constants.json")[path])) {
     if (all.has(name)) continue
     extra.set(name, typeof value === "string"
       ? all.get(value)
@@ -29,20 +29,18 @@ export const readConstants = () => {
   return groups
 }
 
-const literal = (value) =>
-  value > BigInt(Number.MAX_SAFE_INTEGER) || value < BigInt(Number.MIN_SAFE_INTEGER)
-    ? `${value}n`
+const literal = (value, bigint) =>
+  bigint || value > BigInt(Number.MAX_SAFE_INTEGER) || value < BigInt(Number.MIN_SAFE_INTEGER)
+    ? `0x${value.toString(16)}n`
     : value > 9n ? `0x${value.toString(16)}` : `${value}`
 
-export const constants = () => {
+export const constants = (path) => () => {
   const lines = [
     banner("the headers that scripts/data/constants.json names"),
-    "",
-    `import { byArchitecture } from "./architecture.ts"`,
     ""
   ]
   const seen = new Set()
-  for (const [title, group] of readConstants()) {
+  for (const [title, group] of readConstants(path)) {
     lines.push(`// ${title}`, "")
     for (const [name, values] of [...group].sort((a, b) => (a[0] < b[0] ? -1 : 1))) {
       if (seen.has(name)) continue
@@ -51,14 +49,19 @@ export const constants = () => {
       const distinct = new Set(present.map((architecture) => values[architecture]))
       if (distinct.size === 1) {
         // One that only some architectures have keeps its value everywhere: a kernel without it says EINVAL.
-        lines.push(`export const ${name} = ${literal([...distinct][0])}`)
+        lines.push(`export const ${name} = ${literal([...distinct][0], values.bigint)}`)
       } else {
-        const list = supported.map((architecture) => `${architecture}: ${literal(values[architecture] ?? 0n)}`)
+        const list = supported.map((architecture) => `${architecture}: ${literal(values[architecture] ?? 0n, values.bigint)}`)
         lines.push(`export const ${name}: number = byArchitecture({ ${list.join(", ")} })`)
       }
     }
     lines.push("")
   }
-  return lines.join("\n")
+  const text = lines.join("\n")
+  // Only a file with values that differ by architecture needs to know which one this is.
+  const from = path.startsWith("src/internal/") ? "./architecture.ts" : "../internal/architecture.ts"
+  return text.includes("byArchitecture(")
+    ? text.replace("\n\n", `\n\nimport { byArchitecture } from "${from}"\n\n`)
+    : text
 }
 

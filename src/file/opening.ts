@@ -5,6 +5,8 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Scope from "effect/Scope"
 import * as errors from "../errors/calls.ts"
+import { EBADF } from "../errors/errnos.ts"
+import type { CallErrors } from "../errors/registry.ts"
 import type { PathLike } from "../internal/arguments.ts"
 import * as constants from "../internal/constants.ts"
 import { Descriptor, retire, use } from "../internal/descriptor.ts"
@@ -130,6 +132,14 @@ export const openAt = (
   use(own(directory), errors.openat, (dirfd) => adopt(describe.openat(dirfd, path, flagsOf(options), options.mode ?? 0)))
 
 /**
+ * What taking over a descriptor fails with: `EBADF` where there is none.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type FromFdError = errors.FcntlError
+
+/**
  * Takes over a descriptor that somebody else opened: from here on the scope closes it.
  *
  * Fails with `EBADF` where the number is no open descriptor, as closing it later could hit another file.
@@ -151,14 +161,20 @@ export const fromFd = (fd: number): Effect.Effect<File, errors.FcntlError, Scope
 export const borrow = (fd: number): Effect.Effect<File, errors.FcntlError> =>
   Effect.map(Syscall.fcntl(fd, constants.F_GETFD), () => new Descriptor(fd))
 
+/** Where no call is made that could fail, the only error is that the file is closed. */
+const onlyClosed: CallErrors<EBADF> = {
+  syscall: "",
+  documented: ["EBADF"],
+  make: (_, path, fd, detail) => new EBADF({ path, fd, detail })
+}
+
 /**
  * The descriptor's number, to hand to a call that has no function here. It stays the file's: do not close it.
  *
  * @category opening
  * @since 0.1.0
  */
-export const fd = (file: File<unknown>): Effect.Effect<number, errors.FcntlError> =>
-  use(own(file), errors.fcntl, Exit.succeed)
+export const fd = (file: File<unknown>): Effect.Effect<number, EBADF> => use(own(file), onlyClosed, Exit.succeed)
 
 /**
  * Gives the descriptor away: the caller owns the number and must close it, the `File` is closed.
@@ -166,10 +182,8 @@ export const fd = (file: File<unknown>): Effect.Effect<number, errors.FcntlError
  * @category opening
  * @since 0.1.0
  */
-export const release = (file: File<unknown>): Effect.Effect<number, errors.FcntlError> =>
-  Effect.uninterruptible(
-    use(own(file), errors.fcntl, (fd) => Effect.as(retire(own(file)), fd))
-  )
+export const release = (file: File<unknown>): Effect.Effect<number, EBADF> =>
+  Effect.uninterruptible(use(own(file), onlyClosed, (fd) => Effect.as(retire(own(file)), fd)))
 
 /**
  * Closes the file now and not with its scope, and tells what the kernel says to it: an error of a write that was still

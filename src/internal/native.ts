@@ -48,6 +48,8 @@ export interface Native {
   show(address: Result, length: number): ArrayBuffer
   /** Detaches it; false where its memory was moved to another buffer, so that it must not be unmapped. */
   hide(buffer: ArrayBuffer, address: Result): boolean
+  /** Where a buffer's first byte lies. */
+  address(buffer: ArrayBufferView | ArrayBufferLike): bigint
   /** The nanoseconds that a C loop of `times` calls takes. */
   callLoop(nr: number, times: number): number
 }

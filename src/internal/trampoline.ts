@@ -47,6 +47,8 @@ export interface BlockingOptions {
    * work: the place to close a descriptor that the call opened.
    */
   readonly onAbandoned?: ((result: Result) => void) | undefined
+  /** Called just before the kernel is made to give the call up, as its fiber is interrupted. */
+  readonly onInterrupt?: (() => void) | undefined
   /**
    * Called when the call begins to wait, with a function that makes the kernel give it up (it then ends with EINTR);
    * what it returns is called when the wait is over. Whoever closes a descriptor ends by it what still waits there.
@@ -88,6 +90,7 @@ const offload = (nr: number, args: ReadonlyArray<Argument>, options: BlockingOpt
     return Effect.callback<void>((ended) => {
       if (finished) return ended(Exit.void)
       onInterrupted = () => ended(Exit.void)
+      options.onInterrupt?.()
       native.interrupt(operation)
     })
   })

@@ -284,6 +284,20 @@ export const callBig = (nr: number, ...args: ReadonlyArray<Argument>): Effect.Ef
 export const callBlocking = (nr: number, ...args: ReadonlyArray<Argument>): Effect.Effect<number, Errno> =>
   run({ errors: errorsFor(nr), nr, prepare: () => args, decode: exact, options: {} })
 
+/**
+ * Where a buffer's first byte lies, for a pointer inside a structure.
+ *
+ * The address is good for as long as the buffer is referenced and not detached: make the call on the JavaScript thread
+ * and use the buffer after it. A call on another thread gets copies of the buffers it is passed itself, but not of what
+ * they point to.
+ *
+ * Throws a `TypeError` for what is no buffer or is detached.
+ *
+ * @category raw
+ * @since 0.1.0
+ */
+export const addressOf = (buffer: ArrayBufferView | ArrayBufferLike): bigint => native.native.address(buffer)
+
 // ---------------------------------------------------------------------------------------------------------------------
 // threads
 // ---------------------------------------------------------------------------------------------------------------------

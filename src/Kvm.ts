@@ -1,0 +1,62 @@
+/**
+ * Layer 3: virtual machines of the Linux kernel, as scoped resources.
+ *
+ * A machine, its memory and its vCPUs each live as long as the scope they are made in; a machine's parts never outlive
+ * it. Structures, constants and requests have the kernel's names (`kvm_regs`, `KVM_CAP_*`, `KVM_RUN`), so that the
+ * kernel's Documentation/virt/kvm/api.rst is the reference for what they mean; whatever has no function here can be
+ * asked with `File.ioctl` on the `file` of a machine or vCPU.
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Kvm } from "effect-linux"
+ *
+ * // a guest of one instruction: hlt
+ * const program = Effect.gen(function*() {
+ *   const vm = yield* Kvm.createVm()
+ *   const memory = yield* Kvm.addMemory(vm, { slot: 0, guestAddress: 0x1000, size: 0x1000 })
+ *   memory.bytes.set([0xf4])
+ *   const vcpu = yield* Kvm.createVcpu(vm, 0)
+ *   yield* Kvm.modifySregs(vcpu, ({ cs }) => ({ cs: { ...cs, base: 0n, selector: 0 } }))
+ *   yield* Kvm.modifyRegs(vcpu, () => ({ rip: 0x1000n, rflags: 2n }))
+ *   return yield* Kvm.run(vcpu) // { _tag: "Hlt" }
+ * }).pipe(Effect.scoped, Effect.provide(Kvm.layer))
+ * ```
+ *
+ * @since 0.1.0
+ */
+export * as aarch64 from "./kvm/aarch64.ts"
+export * from "./kvm/constants.ts"
+export { Exit, type Io, type Mmio, type Respond, type RespondError } from "./kvm/exit.ts"
+export * from "./kvm/requests.ts"
+export * from "./kvm/structs.ts"
+export { getApiVersion, getVcpuMmapSize, Kvm, layer, UnsupportedApiVersion } from "./kvm/system.ts"
+export {
+  type CreateVcpuError,
+  createVcpu,
+  getOneReg,
+  getRegs,
+  getSregs,
+  modifyRegs,
+  modifySregs,
+  type OneRegError,
+  type RegisterError,
+  type RunError,
+  run,
+  runInline,
+  setOneReg,
+  setRegs,
+  setSregs,
+  type Vcpu
+} from "./kvm/vcpu.ts"
+export {
+  addMemory,
+  type CreateVmError,
+  checkExtension,
+  createVm,
+  type GuestMemory,
+  type MemoryOptions,
+  type MemoryRegionError,
+  setUserMemoryRegion,
+  type Vm
+} from "./kvm/vm.ts"

@@ -1,0 +1,182 @@
+/**
+ * Virtual machines and their memory.
+ *
+ * What belongs to a machine is released with it and in the right order (vCPUs, then memory, then the machine), whatever
+ * the order in which it was made, and earlier where its own scope closes earlier.
+ */
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import type { IoctlError, MmapError } from "../errors/calls.ts"
+import * as File from "../File.ts"
+import type * as Ioctl from "../Ioctl.ts"
+import * as Mapping from "../Mapping.ts"
+import { KVM_MEM_LOG_DIRTY_PAGES, KVM_MEM_READONLY } from "./constants.ts"
+import * as part from "./part.ts"
+import { KVM_CHECK_EXTENSION_VM, KVM_CREATE_VM, KVM_SET_USER_MEMORY_REGION, KvmVm } from "./requests.ts"
+import type { kvm_userspace_memory_region } from "./structs.ts"
+import { checkSystemExtension, Kvm } from "./system.ts"
+
+/**
+ * A virtual machine.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Vm {
+  /** The machine's descriptor, for requests that have no function here. */
+  readonly file: File.File<KvmVm>
+}
+
+/** What is behind the public face. */
+export class VmState implements Vm {
+  readonly file: File.File<KvmVm>
+  readonly vcpuMmapSize: number
+  readonly vcpus: Set<part.Part> = new Set()
+  readonly memories: Set<part.Part> = new Set()
+
+  constructor(file: File.File<KvmVm>, vcpuMmapSize: number) {
+    this.file = file
+    this.vcpuMmapSize = vcpuMmapSize
+  }
+}
+
+export const stateOf = (vm: Vm): VmState => {
+  if (vm instanceof VmState) return vm
+  throw new TypeError("vm: expected a Vm")
+}
+
+/**
+ * @category errors
+ * @since 0.1.0
+ */
+export type CreateVmError = Ioctl.RequestError<typeof KVM_CREATE_VM> | File.FromFdError
+
+/**
+ * Creates a virtual machine without vCPUs or memory, for as long as the scope is open. `type` is the kind of machine, 0
+ * for the usual one.
+ *
+ * Request `KVM_CREATE_VM`.
+ *
+ * @category machines
+ * @since 0.1.0
+ */
+export const createVm = (
+  options: { readonly type?: number | bigint | undefined } = {}
+): Effect.Effect<Vm, CreateVmError, Kvm | Scope.Scope> =>
+  Effect.flatMap(Kvm, ({ file, vcpuMmapSize }) =>
+    part.acquire(
+      new Set(),
+      File.ioctl(file, KVM_CREATE_VM, options.type ?? 0).pipe(
+        Effect.flatMap(File.fromFd),
+        Effect.map((vm) => new VmState(File.asDevice(vm, KvmVm), vcpuMmapSize))
+      ),
+      ({ memories, vcpus }) => Effect.andThen(part.releaseAll(vcpus), part.releaseAll(memories))
+    )
+  )
+
+/**
+ * Asks what the kernel can do: 0 where it cannot, else 1 or what the capability, one of `KVM_CAP_*`, means by its number.
+ * A machine's answer may differ from the system's.
+ *
+ * Request `KVM_CHECK_EXTENSION`.
+ *
+ * @category machines
+ * @since 0.1.0
+ */
+export const checkExtension: {
+  (capability: number): Effect.Effect<number, IoctlError, Kvm>
+  (vm: Vm, capability: number): Effect.Effect<number, IoctlError>
+} = ((...args: [number] | [Vm, number]) =>
+  args.length === 1
+    ? checkSystemExtension(args[0])
+    : File.ioctl(args[0].file, KVM_CHECK_EXTENSION_VM, args[1])) as typeof checkExtension
+
+/**
+ * @category errors
+ * @since 0.1.0
+ */
+export type MemoryRegionError = Ioctl.RequestError<typeof KVM_SET_USER_MEMORY_REGION>
+
+/**
+ * Creates, moves, changes or (with a size of 0) deletes a slot of guest memory. The host memory is the caller's to keep:
+ * {@link addMemory} sees to all of it.
+ *
+ * Request `KVM_SET_USER_MEMORY_REGION`.
+ *
+ * @category memory
+ * @since 0.1.0
+ */
+export const setUserMemoryRegion = (
+  vm: Vm,
+  region: kvm_userspace_memory_region
+): Effect.Effect<void, MemoryRegionError> => Effect.asVoid(File.ioctl(vm.file, KVM_SET_USER_MEMORY_REGION, region))
+
+/**
+ * Memory of a guest, mapped in the host.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface GuestMemory {
+  readonly slot: number
+  /** Where the guest sees it. */
+  readonly guestAddress: bigint
+  /** In bytes. */
+  readonly size: number
+  /** The memory itself, shared with the guest; of length 0 once it is released. */
+  readonly bytes: Uint8Array
+  readonly mapping: Mapping.Mapping
+}
+
+/**
+ * What memory to give to a guest.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface MemoryOptions {
+  /** The slot's number, from 0; bits 16 to 31 are the address space. */
+  readonly slot: number
+  /** Where the guest sees it: a multiple of the page size. */
+  readonly guestAddress: number | bigint
+  /** In bytes: a multiple of the page size. */
+  readonly size: number
+  /** Writes of the guest end in `Mmio` exits. False. */
+  readonly readOnly?: boolean | undefined
+  /** Record which pages the guest writes. False. */
+  readonly logDirtyPages?: boolean | undefined
+}
+
+/**
+ * Gives a guest fresh memory, all zeros, for as long as the scope is open.
+ *
+ * Requests `KVM_SET_USER_MEMORY_REGION`.
+ *
+ * @category memory
+ * @since 0.1.0
+ */
+export const addMemory = (
+  vm: Vm,
+  options: MemoryOptions
+): Effect.Effect<GuestMemory, MmapError | MemoryRegionError, Scope.Scope> =>
+  part.acquire(
+    stateOf(vm).memories,
+    Effect.gen(function* () {
+      const { guestAddress, logDirtyPages = false, readOnly = false, size, slot } = options
+      const mapping = yield* Mapping.anonymous({ length: size, shared: true, noReserve: true })
+      const memory: GuestMemory = { slot, guestAddress: BigInt(guestAddress), size, bytes: mapping.bytes, mapping }
+      yield* setUserMemoryRegion(vm, {
+        slot,
+        flags: (logDirtyPages ? KVM_MEM_LOG_DIRTY_PAGES : 0) | (readOnly ? KVM_MEM_READONLY : 0),
+        guest_phys_addr: memory.guestAddress,
+        memory_size: BigInt(size),
+        userspace_addr: mapping.address
+      })
+      return memory
+    }),
+    // The guest must not see addresses of the host that may come to mean something else.
+    ({ guestAddress, slot }) =>
+      Effect.ignore(
+        setUserMemoryRegion(vm, { slot, flags: 0, guest_phys_addr: guestAddress, memory_size: 0n, userspace_addr: 0n })
+      )
+  )

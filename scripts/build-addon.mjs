@@ -19,7 +19,11 @@ if (process.platform !== "linux") {
 }
 
 const tools = [
-  { name: "python3", commands: [process.env.npm_config_python, process.env.PYTHON, "python3", "python"], package: "python3" },
+  {
+    name: "python3",
+    commands: [process.env.npm_config_python, process.env.PYTHON, "python3", "python"],
+    package: "python3"
+  },
   { name: "make", commands: [process.env.MAKE, "make"], package: "make" },
   { name: "g++", commands: [process.env.CXX, "g++", "c++", "clang++"], package: "g++" }
 ]
@@ -43,8 +47,8 @@ if (!process.argv.includes("--force") && existsSync(join(root, "build/Release/ef
 
 // Most installations of Node carry its headers beside it; with those at hand node-gyp need not download any.
 const prefix = dirname(dirname(process.execPath))
-const headers = process.env.npm_config_nodedir ??
-  (existsSync(join(prefix, "include/node/node_api.h")) ? prefix : undefined)
+const headers =
+  process.env.npm_config_nodedir ?? (existsSync(join(prefix, "include/node/node_api.h")) ? prefix : undefined)
 
 const nodeGyp = createRequire(import.meta.url).resolve("node-gyp/bin/node-gyp.js")
 const result = spawnSync(

@@ -10,8 +10,8 @@ import { join } from "node:path"
 import { callErrors } from "./generate/call-errors.mjs"
 import { constants } from "./generate/constants.mjs"
 import { errnos } from "./generate/errnos.mjs"
-import { numbers } from "./generate/numbers.mjs"
 import { root } from "./generate/headers.mjs"
+import { numbers } from "./generate/numbers.mjs"
 
 const outputs = {
   "src/errors/errnos.ts": errnos,

@@ -9,4 +9,12 @@
  */
 export { type ErrnoDetails, ErrnoError, setStackTraces } from "./errors/ErrnoError.ts"
 export * from "./errors/errnos.ts"
-export { type CallErrors, type Errno, errorsOf, fromCode, isErrno, isErrorResult, OtherErrno } from "./errors/registry.ts"
+export {
+  type CallErrors,
+  type Errno,
+  errorsOf,
+  fromCode,
+  isErrno,
+  isErrorResult,
+  OtherErrno
+} from "./errors/registry.ts"

@@ -7,7 +7,7 @@
  *
  * @since 0.1.0
  */
-import { ioctl as ioctlErrors, type IoctlError } from "./errors/calls.ts"
+import { type IoctlError, ioctl as ioctlErrors } from "./errors/calls.ts"
 import type { CallErrors } from "./errors/registry.ts"
 import type { Argument } from "./internal/native.ts"
 import type * as Struct from "./Struct.ts"
@@ -32,7 +32,7 @@ export interface Device<in Names extends string> {
  * @category devices
  * @since 0.1.0
  */
-export interface AnyDevice {}
+export type AnyDevice = Device<never>
 
 const marker = (names: ReadonlyArray<string>): { readonly [name: string]: true } =>
   Object.fromEntries(names.map((name) => [name, true]))
@@ -254,8 +254,7 @@ export const write = <D, I, E = IoctlError>(
   code: number,
   layout: Struct.Layout<unknown, I>,
   options?: RequestOptions<E>
-): Request<D, I, number, E> =>
-  request(code, withErrors(options), (argument) => encoded(layout, argument, code), result)
+): Request<D, I, number, E> => request(code, withErrors(options), (argument) => encoded(layout, argument, code), result)
 
 /**
  * A request that takes what the kernel reads and gives what it writes to the same memory.

@@ -9,10 +9,11 @@
  *
  * @since 0.1.0
  */
+
+import { markAsUntransferable } from "node:worker_threads"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
-import { markAsUntransferable } from "node:worker_threads"
-import { mmap as mmapErrors, type MmapError } from "./errors/calls.ts"
+import { type MmapError, mmap as mmapErrors } from "./errors/calls.ts"
 import { codes } from "./errors/errnos.ts"
 import * as constants from "./internal/constants.ts"
 import { native } from "./internal/native.ts"

@@ -184,60 +184,94 @@ const integer64 = (
  * @category scalars
  * @since 0.1.0
  */
-export const u8: Layout<number> = integer(8, false, (v, o) => v.getUint8(o), (v, o, n) => v.setUint8(o, n))
+export const u8: Layout<number> = integer(
+  8,
+  false,
+  (v, o) => v.getUint8(o),
+  (v, o, n) => v.setUint8(o, n)
+)
 /**
  * A signed integer of 8 bits: `__s8`, `signed char`.
  *
  * @category scalars
  * @since 0.1.0
  */
-export const i8: Layout<number> = integer(8, true, (v, o) => v.getInt8(o), (v, o, n) => v.setInt8(o, n))
+export const i8: Layout<number> = integer(
+  8,
+  true,
+  (v, o) => v.getInt8(o),
+  (v, o, n) => v.setInt8(o, n)
+)
 /**
  * An unsigned integer of 16 bits: `__u16`, `unsigned short`.
  *
  * @category scalars
  * @since 0.1.0
  */
-export const u16: Layout<number> = integer(16, false, (v, o) => v.getUint16(o, true), (v, o, n) =>
-  v.setUint16(o, n, true))
+export const u16: Layout<number> = integer(
+  16,
+  false,
+  (v, o) => v.getUint16(o, true),
+  (v, o, n) => v.setUint16(o, n, true)
+)
 /**
  * A signed integer of 16 bits: `__s16`, `short`.
  *
  * @category scalars
  * @since 0.1.0
  */
-export const i16: Layout<number> = integer(16, true, (v, o) => v.getInt16(o, true), (v, o, n) => v.setInt16(o, n, true))
+export const i16: Layout<number> = integer(
+  16,
+  true,
+  (v, o) => v.getInt16(o, true),
+  (v, o, n) => v.setInt16(o, n, true)
+)
 /**
  * An unsigned integer of 32 bits: `__u32`, `unsigned int`.
  *
  * @category scalars
  * @since 0.1.0
  */
-export const u32: Layout<number> = integer(32, false, (v, o) => v.getUint32(o, true), (v, o, n) =>
-  v.setUint32(o, n, true))
+export const u32: Layout<number> = integer(
+  32,
+  false,
+  (v, o) => v.getUint32(o, true),
+  (v, o, n) => v.setUint32(o, n, true)
+)
 /**
  * A signed integer of 32 bits: `__s32`, `int`.
  *
  * @category scalars
  * @since 0.1.0
  */
-export const i32: Layout<number> = integer(32, true, (v, o) => v.getInt32(o, true), (v, o, n) => v.setInt32(o, n, true))
+export const i32: Layout<number> = integer(
+  32,
+  true,
+  (v, o) => v.getInt32(o, true),
+  (v, o, n) => v.setInt32(o, n, true)
+)
 /**
  * An unsigned integer of 64 bits: `__u64`, `unsigned long`.
  *
  * @category scalars
  * @since 0.1.0
  */
-export const u64: Layout<bigint> = integer64(false, (v, o) => v.getBigUint64(o, true), (v, o, n) =>
-  v.setBigUint64(o, n, true))
+export const u64: Layout<bigint> = integer64(
+  false,
+  (v, o) => v.getBigUint64(o, true),
+  (v, o, n) => v.setBigUint64(o, n, true)
+)
 /**
  * A signed integer of 64 bits: `__s64`, `long`.
  *
  * @category scalars
  * @since 0.1.0
  */
-export const i64: Layout<bigint> = integer64(true, (v, o) => v.getBigInt64(o, true), (v, o, n) =>
-  v.setBigInt64(o, n, true))
+export const i64: Layout<bigint> = integer64(
+  true,
+  (v, o) => v.getBigInt64(o, true),
+  (v, o, n) => v.setBigInt64(o, n, true)
+)
 /**
  * An address. It is not followed: what it points to is for the caller to keep alive.
  *
@@ -344,7 +378,12 @@ export interface Padding extends Layout<undefined, undefined> {
  * @since 0.1.0
  */
 export const padding = (length: number, alignment = 1): Padding => ({
-  ...layout<undefined>(count(length), alignment, () => undefined, () => {}),
+  ...layout<undefined>(
+    count(length),
+    alignment,
+    () => undefined,
+    () => {}
+  ),
   padding: true
 })
 

@@ -14,7 +14,8 @@ export const errorsOfPage = (page) => {
     if (/^\.SH/.test(line)) inErrors = /^\.SH "?ERRORS/.test(line)
     else if (/^\.T[PQ]/.test(line)) heads = true
     else if (!/^\.\\"/.test(line)) {
-      if (inErrors && heads && /^\.B/.test(line)) for (const name of line.match(/\bE[A-Z0-9]{2,}\b/g) ?? []) names.add(name)
+      if (inErrors && heads && /^\.B/.test(line))
+        for (const name of line.match(/\bE[A-Z0-9]{2,}\b/g) ?? []) names.add(name)
       heads = false
     }
   }

@@ -9,8 +9,9 @@ export const readConstants = (path) => {
   for (const [title, { bigint = false, except, headers, match }] of Object.entries(data("constants.json")[path])) {
     const constants = new Map()
     for (const architecture of supported) {
-      const names = [...new Set(macroNames(architecture, headers))]
-        .filter((name) => new RegExp(match).test(name) && !(except && new RegExp(except).test(name)))
+      const names = [...new Set(macroNames(architecture, headers))].filter(
+        (name) => new RegExp(match).test(name) && !(except && new RegExp(except).test(name))
+      )
       for (const [name, value] of macroValues(architecture, headers, names)) {
         constants.set(name, { ...constants.get(name), bigint, [architecture]: value })
       }
@@ -21,9 +22,12 @@ export const readConstants = (path) => {
   const extra = new Map()
   for (const [name, { value }] of Object.entries(data("extra-constants.json")[path])) {
     if (all.has(name)) continue
-    extra.set(name, typeof value === "string"
-      ? all.get(value)
-      : Object.fromEntries(supported.map((architecture) => [architecture, BigInt(value)])))
+    extra.set(
+      name,
+      typeof value === "string"
+        ? all.get(value)
+        : Object.fromEntries(supported.map((architecture) => [architecture, BigInt(value)]))
+    )
   }
   groups.set("younger than the headers, or in none", extra)
   return groups
@@ -32,13 +36,12 @@ export const readConstants = (path) => {
 const literal = (value, bigint) =>
   bigint || value > BigInt(Number.MAX_SAFE_INTEGER) || value < BigInt(Number.MIN_SAFE_INTEGER)
     ? `0x${value.toString(16)}n`
-    : value > 9n ? `0x${value.toString(16)}` : `${value}`
+    : value > 9n
+      ? `0x${value.toString(16)}`
+      : `${value}`
 
 export const constants = (path) => () => {
-  const lines = [
-    banner("the headers that scripts/data/constants.json names"),
-    ""
-  ]
+  const lines = [banner("the headers that scripts/data/constants.json names"), ""]
   const seen = new Set()
   for (const [title, group] of readConstants(path)) {
     lines.push(`// ${title}`, "")
@@ -51,7 +54,9 @@ export const constants = (path) => () => {
         // One that only some architectures have keeps its value everywhere: a kernel without it says EINVAL.
         lines.push(`export const ${name} = ${literal([...distinct][0], values.bigint)}`)
       } else {
-        const list = supported.map((architecture) => `${architecture}: ${literal(values[architecture] ?? 0n, values.bigint)}`)
+        const list = supported.map(
+          (architecture) => `${architecture}: ${literal(values[architecture] ?? 0n, values.bigint)}`
+        )
         lines.push(`export const ${name}: number = byArchitecture({ ${list.join(", ")} })`)
       }
     }
@@ -64,4 +69,3 @@ export const constants = (path) => () => {
     ? text.replace("\n\n", `\n\nimport { byArchitecture } from "${from}"\n\n`)
     : text
 }
-

@@ -23,7 +23,7 @@ export const readErrnos = () => {
 }
 
 /** "No such file or directory" reads on from "ENOENT, ", but acronyms keep their capitals. */
-const decapitalize = (text) => /^[A-Z][a-z]/.test(text) ? text[0].toLowerCase() + text.slice(1) : text
+const decapitalize = (text) => (/^[A-Z][a-z]/.test(text) ? text[0].toLowerCase() + text.slice(1) : text)
 
 export const errnos = () => {
   const { aliases, codes } = readErrnos()
@@ -82,13 +82,15 @@ export const errnos = () => {
     " */",
     "export const codes: {",
     ...codes.map(({ code, name }) => `  readonly ${name}: ${code}`),
-    ...Object.entries(aliases).map(([alias, name]) =>
-      `  readonly ${alias}: ${codes.find((entry) => entry.name === name).code}`),
+    ...Object.entries(aliases).map(
+      ([alias, name]) => `  readonly ${alias}: ${codes.find((entry) => entry.name === name).code}`
+    ),
     "} = {",
     [
       ...codes.map(({ code, name }) => `  ${name}: ${code}`),
-      ...Object.entries(aliases).map(([alias, name]) =>
-        `  ${alias}: ${codes.find((entry) => entry.name === name).code}`)
+      ...Object.entries(aliases).map(
+        ([alias, name]) => `  ${alias}: ${codes.find((entry) => entry.name === name).code}`
+      )
     ].join(",\n"),
     "}",
     "",

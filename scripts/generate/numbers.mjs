@@ -3,7 +3,14 @@
 import { architectures, banner, data, macroNames, macroValues } from "./headers.mjs"
 
 /** Macros of asm/unistd.h that are no system call. */
-const notCalls = new Set(["BASE", "syscalls", "arch_specific_syscall", "OABI_SYSCALL_BASE", "SYSCALL_BASE", "SYSCALL_MASK"])
+const notCalls = new Set([
+  "BASE",
+  "syscalls",
+  "arch_specific_syscall",
+  "OABI_SYSCALL_BASE",
+  "SYSCALL_BASE",
+  "SYSCALL_MASK"
+])
 
 export const readNumbers = (architecture) => {
   // __ARM_NR_: the private calls of 32-bit ARM.
@@ -21,10 +28,7 @@ export const readNumbers = (architecture) => {
 }
 
 export const numbers = () => {
-  const lines = [
-    banner("each architecture's asm/unistd.h and scripts/data/newer-syscalls.json"),
-    ""
-  ]
+  const lines = [banner("each architecture's asm/unistd.h and scripts/data/newer-syscalls.json"), ""]
   for (const architecture of Object.keys(architectures)) {
     const entries = [...readNumbers(architecture)]
     lines.push(

@@ -30,7 +30,7 @@ export class OtherErrno extends ErrnoError {
   readonly code: KnownErrno["_tag"] | undefined
 
   static {
-    define(this, "OtherErrno", 0, "")
+    define(OtherErrno, "OtherErrno", 0, "")
   }
 
   constructor(errno: number, details?: ErrnoDetails) {

@@ -6,11 +6,11 @@ import * as Exit from "effect/Exit"
 import type * as Scope from "effect/Scope"
 import * as errors from "../errors/calls.ts"
 import { codes } from "../errors/errnos.ts"
+import type * as Ioctl from "../Ioctl.ts"
 import type { Buffer } from "../internal/arguments.ts"
 import * as constants from "../internal/constants.ts"
 import { use } from "../internal/descriptor.ts"
 import { inline } from "../internal/invoke.ts"
-import type * as Ioctl from "../Ioctl.ts"
 import * as Mapping from "../Mapping.ts"
 import * as Syscall from "../Syscall.ts"
 import { stat } from "./metadata.ts"
@@ -27,7 +27,7 @@ import { type File, own } from "./model.ts"
 export const ioctl = <D, A, R, E>(
   file: File<NoInfer<D>>,
   request: Ioctl.Request<D, A, R, E>,
-  ...[argument]: void extends A ? [argument?: A] : [argument: A]
+  ...[argument]: undefined extends A ? [argument?: A] : [argument: A]
 ): Effect.Effect<R, E> =>
   use(own(file), request.errors, (fd) => {
     let memory: ReturnType<typeof request.prepare> = null

@@ -35,10 +35,8 @@ export const stat = (file: File<unknown>): Effect.Effect<Abi.statx, errors.Statx
  * @category metadata
  * @since 0.1.0
  */
-export const truncate = (
-  file: File<unknown>,
-  length: number | bigint
-): Effect.Effect<void, errors.FtruncateError> => runOn(own(file), describe.ftruncate(own(file).fd, length))
+export const truncate = (file: File<unknown>, length: number | bigint): Effect.Effect<void, errors.FtruncateError> =>
+  runOn(own(file), describe.ftruncate(own(file).fd, length))
 
 /**
  * Waits until contents and metadata are on the disk.
@@ -121,9 +119,7 @@ const entriesAtOnce = 32 * 1024
  * @category directories
  * @since 0.1.0
  */
-export const entries = (
-  directory: File<unknown>
-): Stream.Stream<Entry, errors.Getdents64Error | errors.LseekError> =>
+export const entries = (directory: File<unknown>): Stream.Stream<Entry, errors.Getdents64Error | errors.LseekError> =>
   Stream.unwrap(
     Effect.as(
       seek(directory, Seek.start(0)),

@@ -3,9 +3,9 @@
  */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
+import type * as Ioctl from "../Ioctl.ts"
 import { Descriptor, isDescriptor, retire, type TypeId } from "../internal/descriptor.ts"
 import { type Description, run } from "../internal/invoke.ts"
-import type * as Ioctl from "../Ioctl.ts"
 import * as Syscall from "../Syscall.ts"
 
 /**

@@ -7,10 +7,10 @@ import type * as Scope from "effect/Scope"
 import * as errors from "../errors/calls.ts"
 import { EBADF } from "../errors/errnos.ts"
 import type { CallErrors } from "../errors/registry.ts"
+import type * as Ioctl from "../Ioctl.ts"
 import type { PathLike } from "../internal/arguments.ts"
 import * as constants from "../internal/constants.ts"
 import { Descriptor, retire, use } from "../internal/descriptor.ts"
-import type * as Ioctl from "../Ioctl.ts"
 import * as Syscall from "../Syscall.ts"
 import * as describe from "../syscall/descriptions.ts"
 import { adopt, type File, hold, own } from "./model.ts"
@@ -110,10 +110,7 @@ const flagsOf = (options: OpenOptions): number => {
  * @category opening
  * @since 0.1.0
  */
-export const open = (
-  path: PathLike,
-  options: OpenOptions = {}
-): Effect.Effect<File, errors.OpenatError, Scope.Scope> =>
+export const open = (path: PathLike, options: OpenOptions = {}): Effect.Effect<File, errors.OpenatError, Scope.Scope> =>
   Effect.suspend(() => adopt(describe.openat(constants.AT_FDCWD, path, flagsOf(options), options.mode ?? 0)))
 
 /**
@@ -129,7 +126,9 @@ export const openAt = (
   path: PathLike,
   options: OpenOptions = {}
 ): Effect.Effect<File, errors.OpenatError, Scope.Scope> =>
-  use(own(directory), errors.openat, (dirfd) => adopt(describe.openat(dirfd, path, flagsOf(options), options.mode ?? 0)))
+  use(own(directory), errors.openat, (dirfd) =>
+    adopt(describe.openat(dirfd, path, flagsOf(options), options.mode ?? 0))
+  )
 
 /**
  * What taking over a descriptor fails with: `EBADF` where there is none.
@@ -193,9 +192,7 @@ export const release = (file: File<unknown>): Effect.Effect<number, EBADF> =>
  * @since 0.1.0
  */
 export const close = (file: File<unknown>): Effect.Effect<void, errors.CloseError> =>
-  Effect.uninterruptible(
-    use(own(file), errors.close, (fd) => Effect.andThen(retire(own(file)), Syscall.close(fd)))
-  )
+  Effect.uninterruptible(use(own(file), errors.close, (fd) => Effect.andThen(retire(own(file)), Syscall.close(fd))))
 
 /**
  * A second descriptor of the same open file, which shares its offset, with a scope of its own.

@@ -71,10 +71,8 @@ export const pwrite = (
  * @category reading
  * @since 0.1.0
  */
-export const readv = (
-  file: File<unknown>,
-  buffers: ReadonlyArray<Buffer>
-): Effect.Effect<number, errors.ReadvError> => runOn(own(file), describe.readv(own(file).fd, buffers))
+export const readv = (file: File<unknown>, buffers: ReadonlyArray<Buffer>): Effect.Effect<number, errors.ReadvError> =>
+  runOn(own(file), describe.readv(own(file).fd, buffers))
 
 /**
  * Writes several buffers as one.

@@ -52,7 +52,8 @@ export const int = (name: string, value: number): number => {
 /** A `loff_t`, `size_t` or other 64-bit value. */
 export const long = (name: string, value: number | bigint): number | bigint => {
   if (typeof value === "bigint") {
-    if (value < -(2n ** 63n) || value >= 2n ** 64n) throw new Misuse(codes.EINVAL, `${name}: ${value} needs over 64 bits`)
+    if (value < -(2n ** 63n) || value >= 2n ** 64n)
+      throw new Misuse(codes.EINVAL, `${name}: ${value} needs over 64 bits`)
     return value
   }
   if (typeof value !== "number") wrongType(name, "a number or bigint", value)

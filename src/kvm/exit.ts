@@ -163,7 +163,8 @@ const bytesOf = (value: number | bigint | Uint8Array, size: number, count: numbe
   if (typeof value !== "number" && typeof value !== "bigint") {
     throw new TypeError("value: expected a number, bigint or Uint8Array")
   }
-  if (count !== 1) throw new Misuse(codes.EINVAL, `value: expected ${size * count} bytes for ${count} reads, got a number`)
+  if (count !== 1)
+    throw new Misuse(codes.EINVAL, `value: expected ${size * count} bytes for ${count} reads, got a number`)
   return littleEndian(value, size)
 }
 

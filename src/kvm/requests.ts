@@ -61,7 +61,16 @@ export type KvmVcpu = typeof KvmVcpu
 export const KVM_GET_API_VERSION = Ioctl.none(KvmSystem, Ioctl._IO(KVMIO, 0x00), { name: "KVM_GET_API_VERSION" })
 
 const createVmErrors = errorsOf("ioctl", [
-  "EBADF", "EBUSY", "EFAULT", "EINVAL", "EMFILE", "ENFILE", "ENODEV", "ENOMEM", "ENOTTY", "EOPNOTSUPP"
+  "EBADF",
+  "EBUSY",
+  "EFAULT",
+  "EINVAL",
+  "EMFILE",
+  "ENFILE",
+  "ENODEV",
+  "ENOMEM",
+  "ENOTTY",
+  "EOPNOTSUPP"
 ])
 
 /**
@@ -100,7 +109,17 @@ export const KVM_GET_VCPU_MMAP_SIZE = Ioctl.none(KvmSystem, Ioctl._IO(KVMIO, 0x0
 export const KVM_CHECK_EXTENSION_VM = Ioctl.value(KvmVm, Ioctl._IO(KVMIO, 0x03), { name: "KVM_CHECK_EXTENSION" })
 
 const createVcpuErrors = errorsOf("ioctl", [
-  "EBADF", "EBUSY", "EEXIST", "EFAULT", "EINVAL", "EIO", "EMFILE", "ENFILE", "ENOMEM", "ENOTTY", "EPERM"
+  "EBADF",
+  "EBUSY",
+  "EEXIST",
+  "EFAULT",
+  "EINVAL",
+  "EIO",
+  "EMFILE",
+  "ENFILE",
+  "ENOMEM",
+  "ENOTTY",
+  "EPERM"
 ])
 
 /**
@@ -114,9 +133,7 @@ export const KVM_CREATE_VCPU = Ioctl.value(KvmVm, Ioctl._IO(KVMIO, 0x41), {
   errors: createVcpuErrors
 })
 
-const memoryErrors = errorsOf("ioctl", [
-  "EBADF", "EEXIST", "EFAULT", "EINVAL", "EIO", "ENOMEM", "ENOTTY"
-])
+const memoryErrors = errorsOf("ioctl", ["EBADF", "EEXIST", "EFAULT", "EINVAL", "EIO", "ENOMEM", "ENOTTY"])
 
 /**
  * @category requests
@@ -134,7 +151,18 @@ export const KVM_SET_USER_MEMORY_REGION = Ioctl.write(
 // ---------------------------------------------------------------------------------------------------------------------
 
 const runErrors = errorsOf("ioctl", [
-  "EAGAIN", "EBADF", "EBUSY", "EFAULT", "EHWPOISON", "EINTR", "EINVAL", "EIO", "ENOEXEC", "ENOMEM", "ENOSYS", "ENOTTY",
+  "EAGAIN",
+  "EBADF",
+  "EBUSY",
+  "EFAULT",
+  "EHWPOISON",
+  "EINTR",
+  "EINVAL",
+  "EIO",
+  "ENOEXEC",
+  "ENOMEM",
+  "ENOSYS",
+  "ENOTTY",
   "EPERM"
 ])
 

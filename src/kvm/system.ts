@@ -66,7 +66,8 @@ export const layer: Layer.Layer<Kvm, OpenatError | IoctlError | UnsupportedApiVe
  * @since 0.1.0
  */
 export const getApiVersion: Effect.Effect<number, IoctlError, Kvm> = Effect.flatMap(Kvm, ({ file }) =>
-  File.ioctl(file, KVM_GET_API_VERSION))
+  File.ioctl(file, KVM_GET_API_VERSION)
+)
 
 /**
  * The size of the page that a vCPU shares with its host, in bytes.
@@ -77,7 +78,8 @@ export const getApiVersion: Effect.Effect<number, IoctlError, Kvm> = Effect.flat
  * @since 0.1.0
  */
 export const getVcpuMmapSize: Effect.Effect<number, IoctlError, Kvm> = Effect.flatMap(Kvm, ({ file }) =>
-  File.ioctl(file, KVM_GET_VCPU_MMAP_SIZE))
+  File.ioctl(file, KVM_GET_VCPU_MMAP_SIZE)
+)
 
 /** `KVM_CHECK_EXTENSION` asked of the system; `Kvm.checkExtension` asks either the system or a machine. */
 export const checkSystemExtension = (capability: number): Effect.Effect<number, IoctlError, Kvm> =>

@@ -12,9 +12,9 @@ import { codes } from "../errors/errnos.ts"
 import { type CallErrors, isErrorResult } from "../errors/registry.ts"
 import * as File from "../File.ts"
 import type * as Ioctl from "../Ioctl.ts"
+import { Misuse } from "../internal/invoke.ts"
 import type * as Mapping from "../Mapping.ts"
 import * as Syscall from "../Syscall.ts"
-import { Misuse } from "../internal/invoke.ts"
 import { KVM_EXIT_MEMORY_FAULT, KVM_EXIT_UNKNOWN, KVM_REG_SIZE_MASK } from "./constants.ts"
 import { decode, type Exit, type RunPage } from "./exit.ts"
 import * as part from "./part.ts"
@@ -29,8 +29,8 @@ import {
   KVM_SET_SREGS,
   KvmVcpu
 } from "./requests.ts"
-import { kvm_run, type kvm_regs, type kvm_sregs } from "./structs.ts"
-import { stateOf as vmStateOf, type Vm } from "./vm.ts"
+import { type kvm_regs, kvm_run, type kvm_sregs } from "./structs.ts"
+import { type Vm, stateOf as vmStateOf } from "./vm.ts"
 
 /**
  * A virtual CPU.

@@ -149,11 +149,7 @@ export const getdents64 = (fd: number, buffer: Buffer): Description<number, erro
   subject: { fd }
 })
 
-export const unlinkat = (
-  dirfd: number,
-  path: PathLike,
-  flags: number
-): Description<void, errors.UnlinkatError> => ({
+export const unlinkat = (dirfd: number, path: PathLike, flags: number): Description<void, errors.UnlinkatError> => ({
   errors: errors.unlinkat,
   nr: nr.unlinkat,
   prepare: () => [descriptor("dirfd", dirfd), pathBytes("path", path), int("flags", flags)],
@@ -171,13 +167,7 @@ export const mkdirat = (dirfd: number, path: PathLike, mode: number): Descriptio
   subject: { path }
 })
 
-const twoPaths = (
-  olddirfd: number,
-  oldpath: PathLike,
-  newdirfd: number,
-  newpath: PathLike,
-  flags: number
-) => ({
+const twoPaths = (olddirfd: number, oldpath: PathLike, newdirfd: number, newpath: PathLike, flags: number) => ({
   prepare: () => [
     descriptor("olddirfd", olddirfd),
     pathBytes("oldpath", oldpath),

@@ -29,8 +29,7 @@ export const openat = (
   path: PathLike,
   flags: number,
   mode = 0
-): Effect.Effect<number, errors.OpenatError> =>
-  run(describe.openat(dirfd, path, flags, mode))
+): Effect.Effect<number, errors.OpenatError> => run(describe.openat(dirfd, path, flags, mode))
 
 /**
  * `close(fd)`—Closes a file descriptor.
@@ -84,8 +83,7 @@ export const pread64 = (
   fd: number,
   buffer: Buffer,
   offset: number | bigint
-): Effect.Effect<number, errors.Pread64Error> =>
-  run(describe.pread64(fd, buffer, offset))
+): Effect.Effect<number, errors.Pread64Error> => run(describe.pread64(fd, buffer, offset))
 
 /**
  * `pwrite64(fd, buffer, offset)`—Writes at `offset` bytes from the start; the file offset stays where it is.
@@ -100,8 +98,7 @@ export const pwrite64 = (
   fd: number,
   buffer: Buffer,
   offset: number | bigint
-): Effect.Effect<number, errors.Pwrite64Error> =>
-  run(describe.pwrite64(fd, buffer, offset))
+): Effect.Effect<number, errors.Pwrite64Error> => run(describe.pwrite64(fd, buffer, offset))
 
 /**
  * `readv(fd, buffers)`—Reads into several buffers, one after the other; at most 1,024 of them.
@@ -134,11 +131,7 @@ export const writev = (fd: number, buffers: ReadonlyArray<Buffer>): Effect.Effec
  * @category files
  * @since 0.1.0
  */
-export const lseek = (
-  fd: number,
-  offset: number | bigint,
-  whence: number
-): Effect.Effect<number, errors.LseekError> =>
+export const lseek = (fd: number, offset: number | bigint, whence: number): Effect.Effect<number, errors.LseekError> =>
   inline(
     errors.lseek,
     (call) => call(nr.lseek, descriptor("fd", fd), long("offset", offset), int("whence", whence)),
@@ -252,8 +245,7 @@ export const statx = (
   path: PathLike,
   flags: number,
   mask: number
-): Effect.Effect<Abi.statx, errors.StatxError> =>
-  run(describe.statx(dirfd, path, flags, mask))
+): Effect.Effect<Abi.statx, errors.StatxError> => run(describe.statx(dirfd, path, flags, mask))
 
 /**
  * An entry of a directory.
@@ -333,8 +325,7 @@ export const renameat2 = (
   newdirfd: number,
   newpath: PathLike,
   flags = 0
-): Effect.Effect<void, errors.Renameat2Error> =>
-  run(describe.renameat2(olddirfd, oldpath, newdirfd, newpath, flags))
+): Effect.Effect<void, errors.Renameat2Error> => run(describe.renameat2(olddirfd, oldpath, newdirfd, newpath, flags))
 
 /**
  * `linkat(olddirfd, oldpath, newdirfd, newpath, flags)`—Gives a file another name. `flags` are of `AT_SYMLINK_FOLLOW` and
@@ -351,8 +342,7 @@ export const linkat = (
   newdirfd: number,
   newpath: PathLike,
   flags = 0
-): Effect.Effect<void, errors.LinkatError> =>
-  run(describe.linkat(olddirfd, oldpath, newdirfd, newpath, flags))
+): Effect.Effect<void, errors.LinkatError> => run(describe.linkat(olddirfd, oldpath, newdirfd, newpath, flags))
 
 /**
  * `symlinkat(target, newdirfd, linkpath)`—Makes a symbolic link that says `target`.
@@ -366,8 +356,7 @@ export const symlinkat = (
   target: PathLike,
   newdirfd: number,
   linkpath: PathLike
-): Effect.Effect<void, errors.SymlinkatError> =>
-  run(describe.symlinkat(target, newdirfd, linkpath))
+): Effect.Effect<void, errors.SymlinkatError> => run(describe.symlinkat(target, newdirfd, linkpath))
 
 /**
  * `readlinkat(dirfd, path)`—What a symbolic link says, as bytes.
@@ -388,8 +377,7 @@ export const readlinkat = (dirfd: number, path: PathLike): Effect.Effect<Uint8Ar
  * @category files
  * @since 0.1.0
  */
-export const fsync = (fd: number): Effect.Effect<void, errors.FsyncError> =>
-  run(describe.fsync(fd))
+export const fsync = (fd: number): Effect.Effect<void, errors.FsyncError> => run(describe.fsync(fd))
 
 /**
  * `fdatasync(fd)`—Like {@link fsync}, without what is not needed to read the contents back.
@@ -399,8 +387,7 @@ export const fsync = (fd: number): Effect.Effect<void, errors.FsyncError> =>
  * @category files
  * @since 0.1.0
  */
-export const fdatasync = (fd: number): Effect.Effect<void, errors.FdatasyncError> =>
-  run(describe.fdatasync(fd))
+export const fdatasync = (fd: number): Effect.Effect<void, errors.FdatasyncError> => run(describe.fdatasync(fd))
 
 /**
  * `ftruncate(fd, length)`—Makes a file `length` bytes long, by cutting it or by zeros at its end.
@@ -436,4 +423,3 @@ export const eventfd2 = (initial: number, flags = 0): Effect.Effect<number, erro
  */
 export const memfd_create = (name: PathLike, flags = 0): Effect.Effect<number, errors.MemfdCreateError> =>
   inline(errors.memfd_create, (call) => call(nr.memfd_create, pathBytes("name", name), int("flags", flags)), number)
-

@@ -50,4 +50,8 @@ export const mmap = (
  * @since 0.1.0
  */
 export const munmap = (address: number | bigint, length: number | bigint): Effect.Effect<void, errors.MunmapError> =>
-  inline(errors.munmap, (call) => call(nr.munmap, long("address", address), long("length", length)), () => {})
+  inline(
+    errors.munmap,
+    (call) => call(nr.munmap, long("address", address), long("length", length)),
+    () => {}
+  )

@@ -105,11 +105,7 @@ export const kill = (pid: number, signal: number): Effect.Effect<void, errors.Ki
  * @since 0.1.0
  */
 export const tgkill = (tgid: number, tid: number, signal: number): Effect.Effect<void, errors.TgkillError> =>
-  inline(
-    errors.tgkill,
-    (call) => call(nr.tgkill, int("tgid", tgid), int("tid", tid), int("signal", signal)),
-    nothing
-  )
+  inline(errors.tgkill, (call) => call(nr.tgkill, int("tgid", tgid), int("tid", tid), int("signal", signal)), nothing)
 
 /**
  * `uname()`—The names and versions of the running kernel and machine.
@@ -122,7 +118,11 @@ export const tgkill = (tgid: number, tid: number, signal: number): Effect.Effect
 export const uname: Effect.Effect<Abi.new_utsname, errors.UnameError> = (() => {
   // Filled and decoded within one step of one fiber, so that all can share it.
   const buffer = new Uint8Array(Abi.new_utsname.size)
-  return inline(errors.uname, (call) => call(nr.uname, buffer), () => Abi.new_utsname.decode(buffer))
+  return inline(
+    errors.uname,
+    (call) => call(nr.uname, buffer),
+    () => Abi.new_utsname.decode(buffer)
+  )
 })()
 
 /**

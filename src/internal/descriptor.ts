@@ -6,32 +6,42 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import { codes } from "../errors/errnos.ts"
 import type { CallErrors } from "../errors/registry.ts"
-import { type Description, run } from "./invoke.ts"
+import { type Description, type Owner, run } from "./invoke.ts"
 import type { BlockingOptions } from "./trampoline.ts"
 
 export const TypeId = "~effect-linux/File" as const
 
-export class Descriptor {
+export class Descriptor implements Owner {
   /** Only a type: see `File`. */
   readonly [TypeId]: (never_: never) => never = (never_) => never_
   readonly fd: number
   /** No operation may begin any more. */
-  closed = false
+  closed: boolean = false
   /** What waits in the kernel, each with the function that calls it back. */
   readonly waiting: Set<() => void> = new Set()
   /** Told when the last of them has ended. */
   onIdle: (() => void) | undefined
-  readonly onWaiting: NonNullable<BlockingOptions["onWaiting"]>
+  /** The options of calls, with `onWaiting` added; kept, as there are few kinds of calls and many of each. */
+  private readonly options: Map<BlockingOptions, BlockingOptions> = new Map()
 
   constructor(fd: number) {
     this.fd = fd
-    this.onWaiting = (cancel) => {
-      this.waiting.add(cancel)
-      return () => {
-        this.waiting.delete(cancel)
-        if (this.waiting.size === 0) this.onIdle?.()
-      }
+  }
+
+  private readonly onWaiting = (cancel: () => void): (() => void) => {
+    this.waiting.add(cancel)
+    return () => {
+      this.waiting.delete(cancel)
+      if (this.waiting.size === 0) this.onIdle?.()
     }
+  }
+
+  optionsFor(options: BlockingOptions): BlockingOptions {
+    const known = this.options.get(options)
+    if (known !== undefined) return known
+    const own = { ...options, onWaiting: this.onWaiting }
+    this.options.set(options, own)
+    return own
   }
 
   toString(): string {
@@ -57,32 +67,8 @@ export const use = <A, E, E2, R>(
   Effect.suspend((): Effect.Effect<A, E | E2, R> => (self.closed ? closedError(self, errors) : f(self.fd)))
 
 /** Runs a call that may wait, if the file is open; if it is closed meanwhile the call is called back and fails EBADF. */
-export const runOn = <A, E>(
-  self: Descriptor,
-  description: Description<A, E>,
-  whileWaiting?: <B, E2>(wait: Effect.Effect<B, E2>) => Effect.Effect<B, E2>
-): Effect.Effect<A, E> => {
-  const { errors, options } = description
-  return Effect.suspend(() =>
-    self.closed
-      ? closedError(self, errors)
-      : run(
-          {
-            ...description,
-            errors: {
-              ...errors,
-              // The only way for a call on our threads to be interrupted while its fiber goes on.
-              make: (code, ...rest) =>
-                code === codes.EINTR && self.closed
-                  ? errors.make(codes.EBADF, undefined, self.fd, "the File was closed meanwhile")
-                  : errors.make(code, ...rest)
-            },
-            options: { ...options, onWaiting: self.onWaiting }
-          },
-          whileWaiting
-        )
-  )
-}
+export const runOn = <A, E>(self: Descriptor, description: Description<A, E>): Effect.Effect<A, E> =>
+  run(description, undefined, self)
 
 /**
  * Ends the use of the number: nothing begins any more, and what waits is called back and waited for. True for the first

@@ -19,6 +19,7 @@ export interface Subject {
 }
 
 const noSubject: Subject = {}
+const noArguments: ReadonlyArray<Argument> = []
 
 /**
  * A misuse that the kernel cannot be asked about, found before the call is made: it fails like the kernel would.
@@ -53,12 +54,13 @@ const refuse = <E>(errors: CallErrors<E>, subject: Subject, thrown: unknown): Ex
 const settle = <A, E>(
   errors: CallErrors<E>,
   subject: Subject,
-  decode: (result: Result) => A,
-  result: Result
+  decode: (result: Result, args: ReadonlyArray<Argument>) => A,
+  result: Result,
+  args: ReadonlyArray<Argument>
 ): Exit.Exit<A, E> => {
   if (isErrorResult(result)) return Exit.fail(errors.make(-Number(result), subject.path, subject.fd, subject.request))
   try {
-    return Exit.succeed(decode(result))
+    return Exit.succeed(decode(result, args))
   } catch (thrown) {
     return refuse(errors, subject, thrown)
   }
@@ -83,7 +85,7 @@ export const inline = <A, E>(
     } catch (thrown) {
       return refuse(errors, subject, thrown)
     }
-    return settle(errors, subject, decode, result)
+    return settle(errors, subject, decode, result, noArguments)
   })
 
 /** A call that may wait, described apart from how it is run. */
@@ -97,28 +99,45 @@ export interface Description<out A, out E> {
   readonly subject?: Subject | undefined
 }
 
+/** A descriptor that may be closed while a call waits on it: see `descriptor.ts`. */
+export interface Owner {
+  readonly fd: number
+  readonly closed: boolean
+  /** The options of a call on it, so that closing it reaches the call. */
+  readonly optionsFor: (options: BlockingOptions) => BlockingOptions
+}
+
 /**
  * Runs a described call: inline first or on another thread, as its options say.
  *
  * `whileWaiting` is put around the wait, where there is one: an answer that is to be had at once does not pass through it.
+ * With an `owner`, the call fails with EBADF if that is closed, and is called back if it is closed meanwhile.
  */
 export const run = <A, E>(
-  { decode, errors, nr, options, prepare, subject = noSubject }: Description<A, E>,
-  whileWaiting?: <B, E2>(wait: Effect.Effect<B, E2>) => Effect.Effect<B, E2>
+  description: Description<A, E>,
+  whileWaiting?: <B, E2>(wait: Effect.Effect<B, E2>) => Effect.Effect<B, E2>,
+  owner?: Owner
 ): Effect.Effect<A, E> =>
   Effect.withFiber((fiber) => {
+    const { decode, errors, options, subject = noSubject } = description
     let args: ReadonlyArray<Argument>
     let result: Result | Effect.Effect<Result, TypeError | RangeError>
     try {
-      args = prepare()
-      result = fiber.getRef(Trampoline).callBlocking(nr, args, options)
+      if (owner?.closed === true) throw new Misuse(codes.EBADF, "the File is closed")
+      args = description.prepare()
+      result = fiber
+        .getRef(Trampoline)
+        .callBlocking(description.nr, args, owner === undefined ? options : owner.optionsFor(options))
     } catch (thrown) {
       return refuse(errors, subject, thrown)
     }
-    const finish = (final: Result) => settle(errors, subject, (value) => decode(value, args), final)
-    if (typeof result !== "object") return finish(result)
+    if (typeof result !== "object") return settle(errors, subject, decode, result, args)
     return Effect.matchEffect(whileWaiting === undefined ? result : whileWaiting(result), {
       onFailure: (thrown) => refuse(errors, subject, thrown),
-      onSuccess: finish
+      // The only way for a call on our threads to be interrupted while its fiber goes on is that its file was closed.
+      onSuccess: (late): Exit.Exit<A, E> =>
+        owner?.closed === true && late === -codes.EINTR
+          ? refuse(errors, subject, new Misuse(codes.EBADF, "the File was closed meanwhile"))
+          : settle(errors, subject, decode, late, args)
     })
   })

@@ -33,6 +33,7 @@ const openOptions: BlockingOptions = {
   }
 }
 const statxOptions: BlockingOptions = { directions: directions(unknown, reads, unknown, unknown, writes) }
+const getdentsOptions: BlockingOptions = { directions: directions(unknown, fills) }
 const readlinkOptions: BlockingOptions = { directions: directions(unknown, reads, fills) }
 
 export const openat = (
@@ -145,7 +146,7 @@ export const getdents64 = (fd: number, buffer: Buffer): Description<number, erro
   nr: nr.getdents64,
   prepare: () => [descriptor("fd", fd), buffer, bufferLength("buffer", buffer)],
   decode: number,
-  options: { directions: directions(unknown, fills) },
+  options: getdentsOptions,
   subject: { fd }
 })
 

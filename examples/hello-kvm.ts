@@ -35,6 +35,9 @@ const code = Uint8Array.of(
   0x90 // (up to 0x1012)
 )
 
+// Node opens a descriptor of its own for standard output when that is first used: here, so that it is not counted below.
+const { stdout } = process
+
 const program = Effect.gen(function* () {
   const vm = yield* Kvm.createVm()
   const memory = yield* Kvm.addMemory(vm, { slot: 0, guestAddress, size: 0x1000 })
@@ -54,7 +57,7 @@ const program = Effect.gen(function* () {
     const exit = yield* Kvm.run(vcpu)
     exits.set(exit._tag, (exits.get(exit._tag) ?? 0) + 1)
     if (exit._tag === "Io" && exit.direction === "out" && exit.port === port) {
-      process.stdout.write(exit.data)
+      stdout.write(exit.data)
     } else if (exit._tag === "Hlt") {
       return { exits, regs: yield* Kvm.getRegs(vcpu) }
     } else {
@@ -86,9 +89,13 @@ const explain = (exitCode: number, advice: string) => (error: Errno.Errno) =>
     process.exitCode = exitCode
   })
 
+const noKvm = "there is no KVM in this kernel; load the module kvm_intel or kvm_amd, or allow nested virtualization"
+
 main.pipe(
   Effect.catchTags({
-    ENOENT: explain(3, "this kernel has no KVM; load the module kvm_intel or kvm_amd, or allow nested virtualization"),
+    ENOENT: explain(3, noKvm),
+    ENODEV: explain(3, noKvm),
+    ENXIO: explain(3, noKvm),
     EACCES: explain(4, "you may not use it; join the group kvm (sudo usermod -aG kvm $USER) and log in again")
   }),
   NodeRuntime.runMain

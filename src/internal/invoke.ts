@@ -99,6 +99,9 @@ export interface Description<out A, out E> {
   readonly subject?: Subject | undefined
 }
 
+/** The options of a described call that is made on the JavaScript thread: it does not wait. */
+export const onThisThread: BlockingOptions = {}
+
 /** A descriptor that may be closed while a call waits on it: see `descriptor.ts`. */
 export interface Owner {
   readonly fd: number
@@ -125,9 +128,11 @@ export const run = <A, E>(
     try {
       if (owner?.closed === true) throw new Misuse(codes.EBADF, "the File is closed")
       args = description.prepare()
-      result = fiber
-        .getRef(Trampoline)
-        .callBlocking(description.nr, args, owner === undefined ? options : owner.optionsFor(options))
+      const trampoline = fiber.getRef(Trampoline)
+      result =
+        options === onThisThread
+          ? trampoline.call(description.nr, ...args)
+          : trampoline.callBlocking(description.nr, args, owner === undefined ? options : owner.optionsFor(options))
     } catch (thrown) {
       return refuse(errors, subject, thrown)
     }

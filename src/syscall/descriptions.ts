@@ -4,33 +4,23 @@
  */
 import * as Abi from "../Abi.ts"
 import * as errors from "../errors/calls.ts"
-import { codes } from "../errors/errnos.ts"
 import { type Buffer, bufferLength, descriptor, int, long, type PathLike, pathBytes } from "../internal/arguments.ts"
-import { type Description, Misuse } from "../internal/invoke.ts"
-import type { Result } from "../internal/native.ts"
-import { type BlockingOptions, Direction, directions, kernel } from "../internal/trampoline.ts"
+import type { Description } from "../internal/invoke.ts"
+import { type BlockingOptions, Direction, directions } from "../internal/trampoline.ts"
+import { buffers as list, memoryAt, nothing, number } from "./convert.ts"
+import { closeAbandoned } from "./policy.ts"
 import { nr } from "./raw.ts"
 
 const { in: reads, out: writes, outCount: fills, unknown } = Direction
-
-export const nothing = (): void => {}
-
-export const number = (result: Result): number => {
-  if (typeof result === "number") return result
-  throw new Misuse(codes.EOVERFLOW, `the result ${result} is not exact as a number`)
-}
 
 const readOptions: BlockingOptions = { inlineFirst: true, directions: directions(unknown, fills) }
 const writeOptions: BlockingOptions = { inlineFirst: true, directions: directions(unknown, reads) }
 const plain: BlockingOptions = {}
 /** Calls whose memory the kernel only reads: paths. */
 const pathOptions: BlockingOptions = { directions: directions(reads, reads, reads, reads, reads) }
-/** A descriptor that a call opened although its fiber was interrupted is closed: nobody else would. */
 const openOptions: BlockingOptions = {
   ...pathOptions,
-  onAbandoned: (fd) => {
-    kernel.call(nr.close, fd)
-  }
+  onAbandoned: closeAbandoned
 }
 const statxOptions: BlockingOptions = { directions: directions(unknown, reads, unknown, unknown, writes) }
 const getdentsOptions: BlockingOptions = { directions: directions(unknown, fills) }
@@ -94,18 +84,10 @@ export const pwrite64 = (
   subject: { fd }
 })
 
-const list = (buffers: ReadonlyArray<Buffer>): ReadonlyArray<Buffer> => {
-  if (!Array.isArray(buffers)) throw new TypeError("buffers: expected an array of buffers or views")
-  buffers.forEach((buffer, index) => {
-    bufferLength(`buffers[${index}]`, buffer)
-  })
-  return buffers
-}
-
 export const readv = (fd: number, buffers: ReadonlyArray<Buffer>): Description<number, errors.ReadvError> => ({
   errors: errors.readv,
   nr: nr.readv,
-  prepare: () => [descriptor("fd", fd), list(buffers), buffers.length],
+  prepare: () => [descriptor("fd", fd), list("buffers", buffers), buffers.length],
   decode: number,
   options: readOptions,
   subject: { fd }
@@ -114,7 +96,7 @@ export const readv = (fd: number, buffers: ReadonlyArray<Buffer>): Description<n
 export const writev = (fd: number, buffers: ReadonlyArray<Buffer>): Description<number, errors.WritevError> => ({
   errors: errors.writev,
   nr: nr.writev,
-  prepare: () => [descriptor("fd", fd), list(buffers), buffers.length],
+  prepare: () => [descriptor("fd", fd), list("buffers", buffers), buffers.length],
   decode: number,
   options: writeOptions,
   subject: { fd }
@@ -135,7 +117,7 @@ export const statx = (
     int("mask", mask),
     new Uint8Array(Abi.statx.size)
   ],
-  decode: (_, [, , , , record]) => Abi.statx.decode(record instanceof Uint8Array ? record : new Uint8Array()),
+  decode: (_, args) => Abi.statx.decode(memoryAt(args, 4)),
   options: statxOptions,
   // An empty path means the descriptor itself.
   subject: path === "" ? { fd: dirfd } : { path }
@@ -213,7 +195,7 @@ export const readlinkat = (dirfd: number, path: PathLike): Description<Uint8Arra
   errors: errors.readlinkat,
   nr: nr.readlinkat,
   prepare: () => [descriptor("dirfd", dirfd), pathBytes("path", path), new Uint8Array(PATH_MAX), PATH_MAX],
-  decode: (length, [, , buffer]) => (buffer instanceof Uint8Array ? buffer : new Uint8Array()).slice(0, number(length)),
+  decode: (length, args) => memoryAt(args, 2).slice(0, number(length)),
   options: readlinkOptions,
   subject: { path }
 })

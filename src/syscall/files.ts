@@ -9,8 +9,9 @@ import { type Buffer, descriptor, int, long, type PathLike, pathBytes, word } fr
 import { F_OFD_SETLKW, F_SETLKW } from "../internal/constants.ts"
 import { inline, run } from "../internal/invoke.ts"
 import type { Argument } from "../internal/native.ts"
+import { nothing, number } from "./convert.ts"
 import * as describe from "./descriptions.ts"
-import { nothing, number } from "./descriptions.ts"
+
 import { nr } from "./raw.ts"
 
 /**

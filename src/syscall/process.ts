@@ -1,28 +1,16 @@
 /**
  * System calls about the process, the machine and the time.
  */
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
-import * as Predicate from "effect/Predicate"
 import * as Abi from "../Abi.ts"
 import * as errors from "../errors/calls.ts"
-import { codes } from "../errors/errnos.ts"
-import type { CallErrors } from "../errors/registry.ts"
 import { type Buffer, bufferLength, int } from "../internal/arguments.ts"
-import { inline, Misuse, run } from "../internal/invoke.ts"
+import { inline, run } from "../internal/invoke.ts"
 import { Direction, directions } from "../internal/trampoline.ts"
+import { nothing, toTimespec } from "./convert.ts"
+import { infallible } from "./policy.ts"
 import { nr } from "./raw.ts"
-
-const nothing = (): void => {}
-
-/** A call that cannot fail: should the kernel say an errno all the same, that is a defect of this library's belief. */
-const infallible = (syscall: string): CallErrors<never> => ({
-  syscall,
-  documented: [],
-  make: (code) => {
-    throw new Error(`${syscall} cannot fail, and failed with errno ${code}`)
-  }
-})
 
 const identity = (name: "getpid" | "getppid" | "gettid" | "getuid" | "geteuid" | "getgid" | "getegid") =>
   inline(infallible(name), (call) => call(nr[name]), Number)
@@ -159,16 +147,6 @@ export const clock_gettime = (clock: number): Effect.Effect<Abi.timespec, errors
     (call) => call(nr.clock_gettime, int("clock", clock), buffer),
     () => Abi.timespec.decode(buffer)
   )
-}
-
-const billion = 1_000_000_000n
-
-const toTimespec = (name: string, input: Duration.Input | Abi.timespec): Abi.timespec => {
-  if (Predicate.hasProperty(input, "tv_sec")) return input as Abi.timespec
-  const duration = Duration.fromInputUnsafe(input as Duration.Input)
-  const nanos = Duration.isFinite(duration) ? Duration.toNanosUnsafe(duration) : undefined
-  if (nanos === undefined) throw new Misuse(codes.EINVAL, `${name}: an infinite duration is no time to sleep`)
-  return { tv_sec: nanos / billion, tv_nsec: nanos % billion }
 }
 
 /**

@@ -1,0 +1,68 @@
+/**
+ * Between what callers have and what calls take and give, where that is more than one number: lists of buffers, signal
+ * sets, spans of time, results. Not part of the public surface.
+ */
+import * as Duration from "effect/Duration"
+import * as Predicate from "effect/Predicate"
+import type * as Abi from "../Abi.ts"
+import { codes } from "../errors/errnos.ts"
+import { type Buffer, bufferLength } from "../internal/arguments.ts"
+import { Misuse } from "../internal/invoke.ts"
+import type { Argument, Result } from "../internal/native.ts"
+
+export const nothing = (): void => {}
+
+/** A result as a number, where that is exact. */
+export const number = (result: Result): number => {
+  if (typeof result === "number") return result
+  throw new Misuse(codes.EOVERFLOW, `the result ${result} is not exact as a number`)
+}
+
+/** The memory at a place of a call's arguments, which its description put there. */
+export const memoryAt = (args: ReadonlyArray<Argument>, index: number): Uint8Array => {
+  const memory = args[index]
+  if (memory instanceof Uint8Array) return memory
+  throw new TypeError(`argument ${index + 1} is no memory`)
+}
+
+/** A list of buffers for a scattered or gathered transfer. */
+export const buffers = (name: string, list: ReadonlyArray<Buffer>): ReadonlyArray<Buffer> => {
+  if (!Array.isArray(list)) throw new TypeError(`${name}: expected an array of buffers or views`)
+  list.forEach((buffer, index) => {
+    bufferLength(`${name}[${index}]`, buffer)
+  })
+  return list
+}
+
+const highestSignal = 64
+
+/** Signal numbers as the kernel's set of 64 bits. */
+export const signalSet = (name: string, signals: ReadonlyArray<number>): Uint8Array => {
+  if (!Array.isArray(signals)) throw new TypeError(`${name}: expected an array of signal numbers`)
+  const set = new Uint8Array(highestSignal / 8)
+  for (const signal of signals) {
+    if (!Number.isInteger(signal) || signal < 1 || signal > highestSignal) {
+      throw new Misuse(codes.EINVAL, `${name}: ${signal} is no signal number`)
+    }
+    const index = (signal - 1) >> 3
+    set[index] = (set[index] ?? 0) | (1 << ((signal - 1) & 7))
+  }
+  return set
+}
+
+/** The signal numbers of a set, in order. */
+export const signalsOf = (set: Uint8Array): ReadonlyArray<number> =>
+  Array.from({ length: highestSignal }, (_, index) => index + 1).filter(
+    (signal) => ((set[(signal - 1) >> 3] ?? 0) & (1 << ((signal - 1) & 7))) !== 0
+  )
+
+const billion = 1_000_000_000n
+
+/** A span of time as the kernel has it. */
+export const toTimespec = (name: string, input: Duration.Input | Abi.timespec): Abi.timespec => {
+  if (Predicate.hasProperty(input, "tv_sec")) return input as Abi.timespec
+  const duration = Duration.fromInputUnsafe(input as Duration.Input)
+  const nanos = Duration.isFinite(duration) ? Duration.toNanosUnsafe(duration) : undefined
+  if (nanos === undefined) throw new Misuse(codes.EINVAL, `${name}: an infinite duration is no span for the kernel`)
+  return { tv_sec: nanos / billion, tv_nsec: nanos % billion }
+}

@@ -3,7 +3,9 @@
 #include <asm/unistd.h>
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <sys/file.h>
 #include <sys/random.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/uio.h>
@@ -100,6 +102,30 @@ Attempt Transfer(const SystemCall& call, bool writes, bool vectored, bool positi
   }
 }
 
+// The same call with one argument changed so that it does not wait; `would_wait` is what it answers when it would have.
+Attempt TryWith(const SystemCall& call, int index, long argument, long would_wait, long* result) {
+  if (argument == call.arguments[index]) {
+    *result = Invoke(call);
+    return Attempt::kAnswered;
+  }
+  SystemCall now = call;
+  now.arguments[index] = argument;
+  *result = Invoke(now);
+  return *result == would_wait ? Attempt::kWouldWait : Attempt::kAnswered;
+}
+
+// A transfer over a socket, told by its flags not to wait.
+Attempt Send(const SystemCall& call, bool writes, long* result) {
+  const long fd = call.arguments[0];
+  const long flags = call.arguments[3];
+  if ((flags & MSG_WAITALL) != 0) return Attempt::kWouldWait;
+  const Attempt attempt = TryWith(call, 3, flags | MSG_DONTWAIT, -EAGAIN, result);
+  if (attempt == Attempt::kWouldWait) return NonBlocking(fd) ? Attempt::kAnswered : attempt;
+  // A blocking send of a stream ends when all is queued.
+  const bool in_part = writes && *result >= 0 && *result < call.arguments[2];
+  return in_part && (flags & MSG_DONTWAIT) == 0 && !NonBlocking(fd) ? Attempt::kPartly : attempt;
+}
+
 Attempt TryCall(const SystemCall& call, long* result) {
   switch (call.number) {
     case __NR_read: return Transfer(call, false, false, false, result);
@@ -112,13 +138,17 @@ Attempt TryCall(const SystemCall& call, long* result) {
       // back short, and the caller could tell the difference.
       if (static_cast<unsigned long>(call.arguments[2]) > PIPE_BUF) return Attempt::kWouldWait;
       return Transfer(call, true, false, false, result);
-    case __NR_getrandom: {
-      SystemCall now = call;
-      now.arguments[2] |= GRND_NONBLOCK;
-      *result = Invoke(now);
-      const bool asked = (call.arguments[2] & GRND_NONBLOCK) != 0;
-      return *result == -EAGAIN && !asked ? Attempt::kWouldWait : Attempt::kAnswered;
-    }
+    case __NR_getrandom: return TryWith(call, 2, call.arguments[2] | GRND_NONBLOCK, -EAGAIN, result);
+    case __NR_recvfrom: return Send(call, false, result);
+    case __NR_sendto: return Send(call, true, result);
+    case __NR_flock: return TryWith(call, 1, call.arguments[1] | LOCK_NB, -EAGAIN, result);
+#ifdef __NR_poll
+    case __NR_poll: return TryWith(call, 2, 0, 0, result);
+#endif
+#ifdef __NR_epoll_wait
+    case __NR_epoll_wait: return TryWith(call, 3, 0, 0, result);
+#endif
+    case __NR_epoll_pwait: return TryWith(call, 3, 0, 0, result);
     default: return Attempt::kWouldWait;
   }
 }

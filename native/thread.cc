@@ -1,5 +1,6 @@
 #include "thread.h"
 
+#include <asm/unistd.h>
 #include <pthread.h>
 #include <signal.h>
 
@@ -433,7 +434,7 @@ void* Lend(napi_env env, const Memory& memory, Direction direction, Operation* o
   return loan.bounce.get();
 }
 
-// Moves a call past the bytes that an attempt has already transferred: read, write and their p-forms.
+// Moves a call past the bytes that an attempt has already transferred. Only those with an offset have one at place 3.
 void Skip(Operation* operation, bool vectored) {
   size_t skip = static_cast<size_t>(operation->done_before);
   long* arguments = operation->call.arguments;
@@ -448,7 +449,8 @@ void Skip(Operation* operation, bool vectored) {
       skip -= here;
     }
   }
-  arguments[3] += operation->done_before;
+  const long number = operation->call.number;
+  if (number == __NR_pread64 || number == __NR_pwrite64 || number == __NR_preadv) arguments[3] += operation->done_before;
 }
 
 // start(arguments: [number, ...], directions: number, done: number, thread: number, callback): id

@@ -5,28 +5,33 @@
 //     linux-libc-dev-armhf-cross manpages-dev
 //
 // and the files in scripts/data/, which hold what a person had to judge or what the headers are too old to know.
-import { readFileSync, writeFileSync } from "node:fs"
-import { join } from "node:path"
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs"
+import { dirname, join } from "node:path"
 import { callErrors } from "./generate/call-errors.mjs"
+import { callFunctions, callIndex, callTable } from "./generate/calls.mjs"
 import { constants } from "./generate/constants.mjs"
 import { errnos } from "./generate/errnos.mjs"
 import { root } from "./generate/headers.mjs"
 import { numbers } from "./generate/numbers.mjs"
 
 const outputs = {
-  "src/errors/errnos.ts": errnos,
-  "src/errors/calls.ts": callErrors,
-  "src/internal/constants.ts": constants("src/internal/constants.ts"),
-  "src/internal/numbers.ts": numbers,
-  "src/kvm/constants.ts": constants("src/kvm/constants.ts")
+  "src/errors/errnos.ts": errnos(),
+  "src/errors/calls.ts": callErrors(),
+  "src/internal/constants.ts": constants("src/internal/constants.ts")(),
+  "src/internal/numbers.ts": numbers(),
+  "src/internal/table.ts": callTable(),
+  "src/kvm/constants.ts": constants("src/kvm/constants.ts")(),
+  "docs/calls.md": callIndex(),
+  ...callFunctions()
 }
 
 let stale = 0
-for (const [path, generate] of Object.entries(outputs)) {
-  const text = generate()
+for (const [path, text] of Object.entries(outputs)) {
+  const target = join(root, path)
   if (!process.argv.includes("--check")) {
-    writeFileSync(join(root, path), text)
-  } else if (readFileSync(join(root, path), "utf8") !== text) {
+    mkdirSync(dirname(target), { recursive: true })
+    writeFileSync(target, text)
+  } else if (readFileSync(target, "utf8") !== text) {
     console.error(`${path} is not what scripts/generate.mjs writes from this machine's headers and manual pages`)
     stale++
   }

@@ -20,7 +20,10 @@
  * @since 0.1.0
  */
 export * from "./internal/constants.ts"
+export { type CallName, table } from "./internal/table.ts"
+export type { ArgumentDescription, CallDescription } from "./internal/tableTypes.ts"
 export * from "./syscall/files.ts"
+export * from "./syscall/generated/system.ts"
 export * from "./syscall/memory.ts"
 export * from "./syscall/process.ts"
 export * from "./syscall/raw.ts"

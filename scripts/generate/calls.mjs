@@ -3,8 +3,8 @@
 // docs/calls.md (the index). How the JSON files are written is in scripts/data/calls/README.md.
 import { readdirSync } from "node:fs"
 import { join } from "node:path"
-import { errorsOfCall } from "./call-errors.mjs"
 import { banner, data, pascalCase, root } from "./headers.mjs"
+import { errorsOfCall } from "./manual-errors.mjs"
 import { readNumbers } from "./numbers.mjs"
 
 const supported = ["x86_64", "aarch64", "riscv64"]
@@ -23,7 +23,9 @@ export const readCalls = () => {
   const numbers = Object.fromEntries(supported.map((architecture) => [architecture, readNumbers(architecture)]))
   const names = new Set(supported.flatMap((architecture) => [...numbers[architecture].keys()]))
   const calls = new Map()
-  for (const file of readdirSync(join(root, "scripts/data/calls")).filter((name) => name.endsWith(".json")).sort()) {
+  for (const file of readdirSync(join(root, "scripts/data/calls"))
+    .filter((name) => name.endsWith(".json"))
+    .sort()) {
     const subject = file.slice(0, -".json".length)
     for (const [name, entry] of Object.entries(data(`calls/${file}`).calls)) {
       const base = entry.of ?? name
@@ -66,13 +68,19 @@ const kinds = {
   /** A buffer that the kernel reads, and its length. */
   in: {
     type: (argument) => nullableType(argument, "Buffer"),
-    words: (argument) => [argument.name, maybe(argument, `bufferLength("${argument.name}", ${argument.name})`).replace("null :", "0 :")],
+    words: (argument) => [
+      argument.name,
+      maybe(argument, `bufferLength("${argument.name}", ${argument.name})`).replace("null :", "0 :")
+    ],
     direction: "in"
   },
   /** A buffer that the kernel fills, and its length. */
   out: {
     type: (argument) => nullableType(argument, "Buffer"),
-    words: (argument) => [argument.name, maybe(argument, `bufferLength("${argument.name}", ${argument.name})`).replace("null :", "0 :")],
+    words: (argument) => [
+      argument.name,
+      maybe(argument, `bufferLength("${argument.name}", ${argument.name})`).replace("null :", "0 :")
+    ],
     direction: "outCount"
   },
   /** The same without the length, for calls that know it or take it elsewhere. */
@@ -80,10 +88,22 @@ const kinds = {
   outmemory: { type: (a) => nullableType(a, "Buffer"), words: ({ name }) => [name], direction: "out" },
   memory: { type: (a) => nullableType(a, "Buffer"), words: ({ name }) => [name], direction: "unknown" },
   /** A list of buffers and their number. */
-  iovin: { type: () => "ReadonlyArray<Buffer>", words: ({ name }) => [`buffers("${name}", ${name})`, `${name}.length`], direction: "in" },
-  iovout: { type: () => "ReadonlyArray<Buffer>", words: ({ name }) => [`buffers("${name}", ${name})`, `${name}.length`], direction: "outCount" },
+  iovin: {
+    type: () => "ReadonlyArray<Buffer>",
+    words: ({ name }) => [`buffers("${name}", ${name})`, `${name}.length`],
+    direction: "in"
+  },
+  iovout: {
+    type: () => "ReadonlyArray<Buffer>",
+    words: ({ name }) => [`buffers("${name}", ${name})`, `${name}.length`],
+    direction: "outCount"
+  },
   /** An address or memory, passed as it is. */
-  address: { type: () => "number | bigint | Buffer | null", words: ({ name }) => [`word("${name}", ${name})`], direction: "unknown" },
+  address: {
+    type: () => "number | bigint | Buffer | null",
+    words: ({ name }) => [`word("${name}", ${name})`],
+    direction: "unknown"
+  },
   /** A structure that the kernel reads. */
   struct: {
     type: (argument) => nullableType(argument, `Abi.${argument.of}`),
@@ -93,7 +113,11 @@ const kinds = {
   /** A structure that the kernel writes: a result, not a parameter. */
   result: { words: ({ of }) => [`new Uint8Array(Abi.${of}.size)`], direction: "out" },
   /** A structure that the kernel reads and writes: a parameter and a result. */
-  update: { type: ({ of }) => `Abi.${of}`, words: ({ name, of }) => [`Abi.${of}.encode(${name})`], direction: "unknown" },
+  update: {
+    type: ({ of }) => `Abi.${of}`,
+    words: ({ name, of }) => [`Abi.${of}.encode(${name})`],
+    direction: "unknown"
+  },
   size: { words: ({ of }) => [`Abi.${of}.size`] },
   zero: { words: () => ["0"] },
   null: { words: () => ["null"] },
@@ -155,7 +179,9 @@ const documentation = (call) => {
     call.since === undefined ? "" : `Since Linux ${call.since}.`,
     only.length === supported.length ? "" : `Only on ${only.join(" and ")}; elsewhere it fails with \`ENOSYS\`.`,
     `Manual page: ${call.page ?? call.base}(2).`
-  ].filter((note) => note !== "").join(" ")
+  ]
+    .filter((note) => note !== "")
+    .join(" ")
   return [
     "/**",
     ...wrap(`\`${call.name}(${parameters.map(({ name }) => name).join(", ")})\`—${call.summary}`, " * "),
@@ -204,29 +230,34 @@ const functionOf = (call) => {
     .filter(({ kind, name }) => name !== "-" && kinds[kind].type !== undefined)
     .map((argument) => {
       const of = kinds[argument.kind].type(argument)
-      return argument.fallback === undefined ? `${argument.name}: ${of}` : `${argument.name}: ${of} = ${argument.fallback}`
+      return argument.fallback === undefined
+        ? `${argument.name}: ${of}`
+        : `${argument.name}: ${of} = ${argument.fallback}`
     })
   const bits = words.reduce((sum, { direction }, index) => sum | (directionBits[direction] << (2 * index)), 0)
-  const subject = call.args.find(({ kind, name }) => kind === "path" && name !== "-") ??
+  const subject =
+    call.args.find(({ kind, name }) => kind === "path" && name !== "-") ??
     call.args.find(({ kind, name }) => kind === "fd" && name !== "-")
-  const subjectText = subject === undefined
-    ? ""
-    : subject.kind === "path"
-    ? `{ path: ${subject.nullable ? `${subject.name} ?? undefined` : subject.name} }`
-    : `{ fd${subject.name === "fd" ? "" : `: ${subject.name}`} }`
-  const number = call.numbers.x86_64 !== undefined && call.numbers.aarch64 !== undefined &&
-      call.numbers.riscv64 !== undefined
-    ? `nr.${call.base}`
-    : `nr.${call.base} ?? absent`
+  const subjectText =
+    subject === undefined
+      ? ""
+      : subject.kind === "path"
+        ? `{ path: ${subject.nullable ? `${subject.name} ?? undefined` : subject.name} }`
+        : `{ fd${subject.name === "fd" ? "" : `: ${subject.name}`} }`
+  const number =
+    call.numbers.x86_64 !== undefined && call.numbers.aarch64 !== undefined && call.numbers.riscv64 !== undefined
+      ? `nr.${call.base}`
+      : `nr.${call.base} ?? absent`
   const errors = call.infallible === true ? `infallible("${call.name}")` : `errors.${call.name}`
   const errorType = call.infallible === true ? "never" : `errors.${pascalCase(call.name)}Error`
   const effect = `Effect.Effect<${type}${errorType === "never" ? "" : `, ${errorType}`}>`
   const list = words.map(({ word }) => word).join(", ")
-  const body = call.way === "inline" && !/args/.test(decode)
-    ? `inline(${errors}, (call) => call(${[number, list].filter((part) => part !== "").join(", ")}), ${decode}${
-      subjectText === "" ? "" : `, ${subjectText}`
-    })`
-    : `run({
+  const body =
+    call.way === "inline" && !/args/.test(decode)
+      ? `inline(${errors}, (call) => call(${[number, list].filter((part) => part !== "").join(", ")}), ${decode}${
+          subjectText === "" ? "" : `, ${subjectText}`
+        })`
+      : `run({
     errors: ${errors},
     nr: ${number},
     prepare: () => [${list}],
@@ -234,13 +265,13 @@ const functionOf = (call) => {
     options: ${
       call.way === "inline"
         ? "onThisThread"
-        : `{ ${
-          [
+        : `{ ${[
             call.way === "inlineFirst" ? "inlineFirst: true" : "",
             bits === 0 ? "" : `directions: ${bits}`,
             abandoned ? "onAbandoned: closeAbandoned" : ""
-          ].filter((part) => part !== "").join(", ")
-        } }`
+          ]
+            .filter((part) => part !== "")
+            .join(", ")} }`
     }${subjectText === "" ? "" : `,\n    subject: ${subjectText}`}
   })`
   // A call without parameters is a value.
@@ -251,7 +282,10 @@ const functionOf = (call) => {
 
 /** Where the names that generated functions use come from, in the order of the import lines. */
 const sources = [
-  ["../../internal/arguments.ts", ["type Buffer", "bufferLength", "descriptor", "int", "long", "type PathLike", "pathBytes", "word"]],
+  [
+    "../../internal/arguments.ts",
+    ["type Buffer", "bufferLength", "descriptor", "int", "long", "type PathLike", "pathBytes", "word"]
+  ],
   ["../../internal/invoke.ts", ["inline", "onThisThread", "run"]],
   ["../convert.ts", ["buffers", "memoryAt", "nothing", "number", "signalSet", "signalsOf", "toTimespec"]],
   ["../policy.ts", ["absent", "closeAbandoned", "infallible"]],
@@ -285,12 +319,7 @@ export const callFunctions = () => {
   return Object.fromEntries(
     [...bySubject].map(([subject, list]) => {
       const body = list.flatMap((call) => [...documentation(call), functionOf(call), ""]).join("\n")
-      const head = [
-        banner(`scripts/data/calls/${subject}.json`),
-        ...imports(body),
-        "",
-        ""
-      ].join("\n")
+      const head = [banner(`scripts/data/calls/${subject}.json`), ...imports(body), "", ""].join("\n")
       return [`src/syscall/generated/${subject}.ts`, head + body]
     })
   )
@@ -317,15 +346,25 @@ export const callTable = () => {
     const entry = {
       numbers: call.numbers,
       args: words.map(({ argument, direction, word }, index) => ({
-        name: argument.name === "-" ? argument.kind : index > 0 && words[index - 1].argument === argument ? `${argument.name}_length` : argument.name,
+        name:
+          argument.name === "-"
+            ? argument.kind
+            : index > 0 && words[index - 1].argument === argument
+              ? `${argument.name}_length`
+              : argument.name,
         kind: index > 0 && words[index - 1].argument === argument ? "long" : argument.kind,
-        ...(kinds[argument.kind].direction === undefined || (index > 0 && words[index - 1].argument === argument) ? {} : { direction: memoryKinds[direction] })
+        ...(kinds[argument.kind].direction === undefined || (index > 0 && words[index - 1].argument === argument)
+          ? {}
+          : { direction: memoryKinds[direction] })
       })),
       result: call.result ?? "number",
       way: call.way ?? "inline",
       ...(call.since === undefined ? {} : { since: call.since }),
       subject: call.subject,
-      errors: call.infallible === true || call.raw !== undefined && call.noPage === true ? [] : errorsOfCall(call.name, { pages: call.noPage === true ? [] : errorPages(call), add: call.errors ?? [] }),
+      errors:
+        call.infallible === true || (call.raw !== undefined && call.noPage === true)
+          ? []
+          : errorsOfCall(call.name, { pages: call.noPage === true ? [] : errorPages(call), add: call.errors ?? [] }),
       ...(call.raw === undefined ? {} : { raw: call.raw }),
       ...(call.of === undefined ? {} : { of: call.of })
     }
@@ -335,25 +374,35 @@ export const callTable = () => {
     banner("scripts/data/calls/*.json, the kernel's headers and the manual pages"),
     `import type { CallDescription } from "./tableTypes.ts"`,
     "",
-    "export const table = {",
+    "/** The names of all calls that x86_64, aarch64 or riscv64 have, and of their forms that have a name of their own. */",
+    "export type CallName =",
+    ...[...calls.keys()].map((name) => `  | "${name}"`),
+    "",
+    "export const table: { readonly [Name in CallName]: CallDescription } = {",
     rows.join(",\n"),
-    "} as const satisfies { readonly [name: string]: CallDescription }",
+    "}",
     ""
   ].join("\n")
 }
 
 export const callIndex = () => {
   const { calls } = readCalls()
-  const rows = [...calls.values()].sort((a, b) => (a.name < b.name ? -1 : 1)).map((call) => {
-    const errors = call.infallible === true
-      ? "none"
-      : call.raw !== undefined && call.noPage === true
-      ? ""
-      : errorsOfCall(call.name, { pages: call.noPage === true ? [] : errorPages(call), add: call.errors ?? [] }).join(" ")
-    const numbers = supported.map((architecture) => call.numbers[architecture] ?? "–").join(" | ")
-    const function_ = call.raw === undefined ? `\`Syscall.${call.name}\`` : `raw only: ${call.raw}`
-    return `| \`${call.name}\` | ${numbers} | ${call.subject} | ${function_} | ${call.raw === undefined ? call.way : ""} | ${call.since ?? ""} | ${errors} |`
-  })
+  const rows = [...calls.values()]
+    .sort((a, b) => (a.name < b.name ? -1 : 1))
+    .map((call) => {
+      const errors =
+        call.infallible === true
+          ? "none"
+          : call.raw !== undefined && call.noPage === true
+            ? ""
+            : errorsOfCall(call.name, {
+                pages: call.noPage === true ? [] : errorPages(call),
+                add: call.errors ?? []
+              }).join(" ")
+      const numbers = supported.map((architecture) => call.numbers[architecture] ?? "–").join(" | ")
+      const function_ = call.raw === undefined ? `\`Syscall.${call.name}\`` : `raw only: ${call.raw}`
+      return `| \`${call.name}\` | ${numbers} | ${call.subject} | ${function_} | ${call.raw === undefined ? call.way : ""} | ${call.since ?? ""} | ${errors} |`
+    })
   return [
     "<!-- Generated by scripts/generate.mjs from the table of calls. Do not edit. -->",
     "",

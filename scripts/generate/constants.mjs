@@ -1,12 +1,25 @@
-// The files of named constants, from the headers that scripts/data/constants.json names for each and, where those are too
-// old or say nothing, scripts/data/extra-constants.json.
-import { banner, data, macroNames, macroValues } from "./headers.mjs"
+// The files of named constants: from the headers that each scripts/data/constants/*.json names and, where those are too old
+// or say nothing, from its `extra`. All go to src/internal/constants.ts but where `output` says otherwise. How the JSON
+// files are written is in scripts/data/README.md.
+import { readdirSync } from "node:fs"
+import { join } from "node:path"
+import { banner, data, macroNames, macroValues, root } from "./headers.mjs"
 
 const supported = ["x86_64", "aarch64", "riscv64"]
 
+const common = "src/internal/constants.ts"
+
 export const readConstants = (path) => {
+  const files = readdirSync(join(root, "scripts/data/constants"))
+    .filter((name) => name.endsWith(".json"))
+    .sort()
+    .map((name) => data(`constants/${name}`))
+    .filter(({ output = common }) => output === path)
   const groups = new Map()
-  for (const [title, { bigint = false, except, headers, match }] of Object.entries(data("constants.json")[path])) {
+  const all = new Map()
+  for (const [title, { bigint = false, except, headers, match }] of files.flatMap((file) =>
+    Object.entries(file.headers)
+  )) {
     const constants = new Map()
     for (const architecture of supported) {
       const names = [...new Set(macroNames(architecture, headers))].filter(
@@ -16,18 +29,24 @@ export const readConstants = (path) => {
         constants.set(name, { ...constants.get(name), bigint, [architecture]: value })
       }
     }
-    groups.set(title, constants)
+    groups.set(title, new Map([...constants].filter(([name]) => !all.has(name))))
+    for (const [name, values] of constants) all.set(name, values)
   }
-  const all = new Map([...groups.values()].flatMap((group) => [...group]))
   const extra = new Map()
-  for (const [name, { value }] of Object.entries(data("extra-constants.json")[path])) {
+  for (const [name, { value }] of files.flatMap((file) => Object.entries(file.extra ?? {}))) {
     if (all.has(name)) continue
     extra.set(
       name,
-      typeof value === "string"
+      typeof value === "string" && !/^\d|^-/.test(value)
         ? all.get(value)
-        : Object.fromEntries(supported.map((architecture) => [architecture, BigInt(value)]))
+        : Object.fromEntries(
+            supported.map((architecture) => [
+              architecture,
+              BigInt(typeof value === "object" ? value[architecture] : value)
+            ])
+          )
     )
+    if (extra.get(name) === undefined) throw new Error(`${name}: ${value} is no constant`)
   }
   groups.set("younger than the headers, or in none", extra)
   return groups

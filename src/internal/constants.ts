@@ -157,6 +157,26 @@ export const S_IXGRP = 8
 export const S_IXOTH = 1
 export const S_IXUSR = 0x40
 
+// memory files
+
+export const MFD_ALLOW_SEALING = 2
+export const MFD_CLOEXEC = 1
+export const MFD_HUGETLB = 4
+export const MFD_HUGE_16GB = 0x88000000
+export const MFD_HUGE_16MB = 0x60000000
+export const MFD_HUGE_1GB = 0x78000000
+export const MFD_HUGE_1MB = 0x50000000
+export const MFD_HUGE_256MB = 0x70000000
+export const MFD_HUGE_2GB = 0x7c000000
+export const MFD_HUGE_2MB = 0x54000000
+export const MFD_HUGE_32MB = 0x64000000
+export const MFD_HUGE_512KB = 0x4c000000
+export const MFD_HUGE_512MB = 0x74000000
+export const MFD_HUGE_64KB = 0x40000000
+export const MFD_HUGE_8MB = 0x5c000000
+export const MFD_HUGE_MASK = 0x3f
+export const MFD_HUGE_SHIFT = 0x1a
+
 // memory
 
 export const MADV_COLD = 0x14
@@ -232,48 +252,6 @@ export const PROT_READ = 1
 export const PROT_SEM = 8
 export const PROT_WRITE = 2
 
-// memory files
-
-export const MFD_ALLOW_SEALING = 2
-export const MFD_CLOEXEC = 1
-export const MFD_HUGETLB = 4
-export const MFD_HUGE_16GB = 0x88000000
-export const MFD_HUGE_16MB = 0x60000000
-export const MFD_HUGE_1GB = 0x78000000
-export const MFD_HUGE_1MB = 0x50000000
-export const MFD_HUGE_256MB = 0x70000000
-export const MFD_HUGE_2GB = 0x7c000000
-export const MFD_HUGE_2MB = 0x54000000
-export const MFD_HUGE_32MB = 0x64000000
-export const MFD_HUGE_512KB = 0x4c000000
-export const MFD_HUGE_512MB = 0x74000000
-export const MFD_HUGE_64KB = 0x40000000
-export const MFD_HUGE_8MB = 0x5c000000
-export const MFD_HUGE_MASK = 0x3f
-export const MFD_HUGE_SHIFT = 0x1a
-
-// random numbers
-
-export const GRND_INSECURE = 4
-export const GRND_NONBLOCK = 1
-export const GRND_RANDOM = 2
-
-// clocks
-
-export const CLOCK_BOOTTIME = 7
-export const CLOCK_BOOTTIME_ALARM = 9
-export const CLOCK_MONOTONIC = 1
-export const CLOCK_MONOTONIC_COARSE = 6
-export const CLOCK_MONOTONIC_RAW = 4
-export const CLOCK_PROCESS_CPUTIME_ID = 2
-export const CLOCK_REALTIME = 0
-export const CLOCK_REALTIME_ALARM = 8
-export const CLOCK_REALTIME_COARSE = 5
-export const CLOCK_SGI_CYCLE = 0xa
-export const CLOCK_TAI = 0xb
-export const CLOCK_THREAD_CPUTIME_ID = 3
-export const TIMER_ABSTIME = 1
-
 // signals
 
 export const SIGABRT = 6
@@ -308,6 +286,28 @@ export const SIGVTALRM = 0x1a
 export const SIGWINCH = 0x1c
 export const SIGXCPU = 0x18
 export const SIGXFSZ = 0x19
+
+// random numbers
+
+export const GRND_INSECURE = 4
+export const GRND_NONBLOCK = 1
+export const GRND_RANDOM = 2
+
+// clocks
+
+export const CLOCK_BOOTTIME = 7
+export const CLOCK_BOOTTIME_ALARM = 9
+export const CLOCK_MONOTONIC = 1
+export const CLOCK_MONOTONIC_COARSE = 6
+export const CLOCK_MONOTONIC_RAW = 4
+export const CLOCK_PROCESS_CPUTIME_ID = 2
+export const CLOCK_REALTIME = 0
+export const CLOCK_REALTIME_ALARM = 8
+export const CLOCK_REALTIME_COARSE = 5
+export const CLOCK_SGI_CYCLE = 0xa
+export const CLOCK_TAI = 0xb
+export const CLOCK_THREAD_CPUTIME_ID = 3
+export const TIMER_ABSTIME = 1
 
 // younger than the headers, or in none
 

@@ -1,0 +1,2 @@
+/** Structures of the calls on the address space. */
+export {}

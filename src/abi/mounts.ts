@@ -1,0 +1,2 @@
+/** Structures of mounts, file systems and quotas. */
+export {}

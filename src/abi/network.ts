@@ -1,0 +1,2 @@
+/** Structures of sockets: addresses, messages. */
+export {}

@@ -1,0 +1,2 @@
+/** Structures of processes, signals and scheduling. */
+export {}

@@ -1,0 +1,2 @@
+/** Structures of tracing, filters, keys and security modules. */
+export {}

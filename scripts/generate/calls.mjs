@@ -90,13 +90,18 @@ const kinds = {
   /** A list of buffers and their number. */
   iovin: {
     type: () => "ReadonlyArray<Buffer>",
-    words: ({ name }) => [`buffers("${name}", ${name})`, `${name}.length`],
+    words: ({ name }) => [`bufferList("${name}", ${name})`, `${name}.length`],
     direction: "in"
   },
   iovout: {
     type: () => "ReadonlyArray<Buffer>",
-    words: ({ name }) => [`buffers("${name}", ${name})`, `${name}.length`],
+    words: ({ name }) => [`bufferList("${name}", ${name})`, `${name}.length`],
     direction: "outCount"
+  },
+  iov: {
+    type: () => "ReadonlyArray<Buffer>",
+    words: ({ name }) => [`bufferList("${name}", ${name})`, `${name}.length`],
+    direction: "unknown"
   },
   /** An address or memory, passed as it is. */
   address: {
@@ -287,7 +292,7 @@ const sources = [
     ["type Buffer", "bufferLength", "descriptor", "int", "long", "type PathLike", "pathBytes", "word"]
   ],
   ["../../internal/invoke.ts", ["inline", "onThisThread", "run"]],
-  ["../convert.ts", ["buffers", "memoryAt", "nothing", "number", "signalSet", "signalsOf", "toTimespec"]],
+  ["../convert.ts", ["bufferList", "memoryAt", "nothing", "number", "signalSet", "signalsOf", "toTimespec"]],
   ["../policy.ts", ["absent", "closeAbandoned", "infallible"]],
   ["../raw.ts", ["nr"]]
 ]
@@ -345,7 +350,7 @@ export const callTable = () => {
     const words = call.args.length === 0 ? [] : wordsOf(call)
     const entry = {
       numbers: call.numbers,
-      args: words.map(({ argument, direction, word }, index) => ({
+      args: words.map(({ argument, direction }, index) => ({
         name:
           argument.name === "-"
             ? argument.kind

@@ -2,6 +2,9 @@
 import { readErrnos } from "./errnos.mjs"
 import { manualPage } from "./headers.mjs"
 
+/** Names that pages mention and no caller sees: the kernel's own, for restarts, and libc's for another system's errno. */
+const notSeen = new Set(["ERESTARTNOINTR", "ERESTARTSYS", "ERESTARTNOHAND", "ENOATTR"])
+
 /** The errnos that head a paragraph of a page's ERRORS section. */
 export const errorsOfPage = (page) => {
   const text = manualPage(page)
@@ -26,6 +29,7 @@ export const errorsOfCall = (call, { add = [], pages = [call] }) => {
   const order = new Map(codes.map(({ code, name }) => [name, code]))
   const names = new Set()
   for (const name of [...pages.flatMap((page) => [...errorsOfPage(page)]), ...add]) {
+    if (notSeen.has(name)) continue
     const known = aliases[name] ?? name
     if (!order.has(known)) throw new Error(`${call}: ${name} is no errno`)
     names.add(known)

@@ -13,3 +13,16 @@ export const iovec = Struct.make("iovec", { iov_base: Struct.pointer, iov_len: S
  * @since 0.1.0
  */
 export interface iovec extends Struct.Type<typeof iovec> {}
+
+/**
+ * How `openat2` opens a file.
+ *
+ * @category structures
+ * @since 0.1.0
+ */
+export const open_how = Struct.make("open_how", { flags: Struct.u64, mode: Struct.u64, resolve: Struct.u64 })
+/**
+ * @category structures
+ * @since 0.1.0
+ */
+export interface open_how extends Struct.Type<typeof open_how> {}

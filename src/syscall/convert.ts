@@ -26,7 +26,7 @@ export const memoryAt = (args: ReadonlyArray<Argument>, index: number): Uint8Arr
 }
 
 /** A list of buffers for a scattered or gathered transfer. */
-export const buffers = (name: string, list: ReadonlyArray<Buffer>): ReadonlyArray<Buffer> => {
+export const bufferList = (name: string, list: ReadonlyArray<Buffer>): ReadonlyArray<Buffer> => {
   if (!Array.isArray(list)) throw new TypeError(`${name}: expected an array of buffers or views`)
   list.forEach((buffer, index) => {
     bufferLength(`${name}[${index}]`, buffer)

@@ -7,7 +7,7 @@ import * as errors from "../errors/calls.ts"
 import { type Buffer, bufferLength, descriptor, int, long, type PathLike, pathBytes } from "../internal/arguments.ts"
 import type { Description } from "../internal/invoke.ts"
 import { type BlockingOptions, Direction, directions } from "../internal/trampoline.ts"
-import { buffers as list, memoryAt, nothing, number } from "./convert.ts"
+import { bufferList, memoryAt, nothing, number } from "./convert.ts"
 import { closeAbandoned } from "./policy.ts"
 import { nr } from "./raw.ts"
 
@@ -87,7 +87,7 @@ export const pwrite64 = (
 export const readv = (fd: number, buffers: ReadonlyArray<Buffer>): Description<number, errors.ReadvError> => ({
   errors: errors.readv,
   nr: nr.readv,
-  prepare: () => [descriptor("fd", fd), list("buffers", buffers), buffers.length],
+  prepare: () => [descriptor("fd", fd), bufferList("buffers", buffers), buffers.length],
   decode: number,
   options: readOptions,
   subject: { fd }
@@ -96,7 +96,7 @@ export const readv = (fd: number, buffers: ReadonlyArray<Buffer>): Description<n
 export const writev = (fd: number, buffers: ReadonlyArray<Buffer>): Description<number, errors.WritevError> => ({
   errors: errors.writev,
   nr: nr.writev,
-  prepare: () => [descriptor("fd", fd), list("buffers", buffers), buffers.length],
+  prepare: () => [descriptor("fd", fd), bufferList("buffers", buffers), buffers.length],
   decode: number,
   options: writeOptions,
   subject: { fd }

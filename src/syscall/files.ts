@@ -6,12 +6,13 @@ import type * as Effect from "effect/Effect"
 import * as Abi from "../Abi.ts"
 import * as errors from "../errors/calls.ts"
 import { type Buffer, descriptor, int, long, type PathLike, pathBytes, word } from "../internal/arguments.ts"
-import { F_OFD_SETLKW, F_SETLKW } from "../internal/constants.ts"
-import { inline, run } from "../internal/invoke.ts"
+import { F_OFD_SETLKW, F_SETLKW, SPLICE_F_NONBLOCK } from "../internal/constants.ts"
+import { inline, onThisThread, run } from "../internal/invoke.ts"
 import type { Argument } from "../internal/native.ts"
-import { nothing, number } from "./convert.ts"
+import { bufferList, memoryAt, nothing, number } from "./convert.ts"
 import * as describe from "./descriptions.ts"
 
+import { absent } from "./policy.ts"
 import { nr } from "./raw.ts"
 
 /**
@@ -124,6 +125,37 @@ export const writev = (fd: number, buffers: ReadonlyArray<Buffer>): Effect.Effec
   run(describe.writev(fd, buffers))
 
 /**
+ * `vmsplice(fd, buffers, flags)`—Maps the pages of buffers into a pipe, or reads a pipe into buffers; returns the number of
+ * bytes.
+ *
+ * What is mapped is not copied: leave the buffers alone until the other end has read them. `flags` are of `SPLICE_F_*`.
+ *
+ * Made on the JavaScript thread, as the pages must be the caller's own, with `SPLICE_F_NONBLOCK` always: a full or empty
+ * pipe fails with `EAGAIN`. Since Linux 2.6.17. Manual page: vmsplice(2).
+ *
+ * @category files
+ * @since 0.1.0
+ */
+export const vmsplice = (
+  fd: number,
+  buffers: ReadonlyArray<Buffer>,
+  flags = 0
+): Effect.Effect<number, errors.VmspliceError> =>
+  inline(
+    errors.vmsplice,
+    (call) =>
+      call(
+        nr.vmsplice,
+        descriptor("fd", fd),
+        bufferList("buffers", buffers),
+        buffers.length,
+        int("flags", flags) | SPLICE_F_NONBLOCK
+      ),
+    number,
+    { fd }
+  )
+
+/**
  * `lseek(fd, offset, whence)`—Moves the file offset; returns the new one, in bytes from the start.
  *
  * `whence` is `SEEK_SET`, `SEEK_CUR`, `SEEK_END`, `SEEK_DATA` or `SEEK_HOLE`. An offset that is not exact as a number
@@ -185,6 +217,27 @@ export const pipe2 = (flags = 0): Effect.Effect<readonly [read: number, write: n
     () => [pair[0] ?? -1, pair[1] ?? -1]
   )
 }
+
+/**
+ * `pipe()`—A pipe: what is written to the second descriptor is read from the first. Close-on-exec is not set: see
+ * {@link pipe2}.
+ *
+ * Does not block. Only on x86_64; elsewhere it fails with `ENOSYS`. Manual page: pipe(2).
+ *
+ * @category files
+ * @since 0.1.0
+ */
+export const pipe: Effect.Effect<readonly [read: number, write: number], errors.PipeError> = run({
+  errors: errors.pipe,
+  nr: nr.pipe ?? absent,
+  prepare: () => [new Uint8Array(Int32Array.BYTES_PER_ELEMENT * 2)],
+  decode: (_, args) => {
+    const { buffer } = memoryAt(args, 0)
+    const [read = -1, write = -1] = new Int32Array(buffer)
+    return [read, write] as const
+  },
+  options: onThisThread
+})
 
 /**
  * `fcntl(fd, command, argument)`—Manipulates a descriptor; what the argument is and what comes back depends on the

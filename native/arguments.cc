@@ -15,6 +15,7 @@ namespace effect_linux {
 namespace {
 
 constexpr double kMaxSafe = 9007199254740991.0;
+constexpr size_t kMostPieces = 1024;  // UIO_MAXIOV
 constexpr long kMaxSafeInteger = 9007199254740991L;
 
 void Throw(napi_env env, bool range, const char* code, const char* format, va_list list) {
@@ -143,12 +144,13 @@ size_t ElementSize(napi_typedarray_type type) {
   }
 }
 
-Found DecodeMemory(napi_env env, size_t index, napi_value value, Memory* out) {
+// `whose`: whether to find out if the memory is shared, which only calls on other threads need to know.
+Found DecodeMemory(napi_env env, size_t index, napi_value value, bool whose, Memory* out) {
   out->value = value;
   napi_value buffer = nullptr;
   bool is = false;
   if (napi_is_typedarray(env, value, &is) == napi_ok && is) {
-    napi_typedarray_type type;
+    auto type = static_cast<napi_typedarray_type>(-1);
     size_t elements = 0;
     napi_get_typedarray_info(env, value, &type, &elements, &out->data, &buffer, nullptr);
     out->length = elements * ElementSize(type);
@@ -166,6 +168,7 @@ Found DecodeMemory(napi_env env, size_t index, napi_value value, Memory* out) {
   } else {
     return DecodeShared(env, value, out);
   }
+  if (whose) out->shared = IsShared(env, buffer);
   if (out->length == 0) {
     bool detached = false;
     if (!IsShared(env, buffer)) napi_is_detached_arraybuffer(env, buffer, &detached);
@@ -178,21 +181,35 @@ Found DecodeMemory(napi_env env, size_t index, napi_value value, Memory* out) {
   return Found::kMemory;
 }
 
-bool DecodeVector(napi_env env, size_t index, napi_value value, std::vector<iovec>* vector,
-                  std::vector<Memory>* memories) {
+// The elements are all fetched before the first address is taken: fetching one may run a getter, and that may detach a
+// buffer.
+bool FetchElements(napi_env env, size_t index, napi_value value, std::vector<napi_value>* elements) {
   uint32_t length = 0;
   napi_get_array_length(env, value, &length);
-  vector->reserve(length + 1);
+  if (length > kMostPieces) {
+    char name[32];
+    NameArgument(name, index);
+    ThrowRange(env, "ERR_OUT_OF_RANGE", "%s: a list of %u buffers, and the kernel takes %zu", name, length, kMostPieces);
+    return false;
+  }
+  elements->resize(length);
   for (uint32_t i = 0; i < length; i++) {
-    napi_value element;
-    if (napi_get_element(env, value, i, &element) != napi_ok) return false;
+    if (napi_get_element(env, value, i, &(*elements)[i]) != napi_ok) return false;
+  }
+  return true;
+}
+
+bool DecodeVector(napi_env env, size_t index, const std::vector<napi_value>& elements, std::vector<iovec>* vector,
+                  std::vector<Memory>* memories) {
+  vector->reserve(elements.size() + 1);
+  for (size_t i = 0; i < elements.size(); i++) {
     Memory memory;
-    switch (DecodeMemory(env, index, element, &memory)) {
+    switch (DecodeMemory(env, index, elements[i], memories != nullptr, &memory)) {
       case Found::kThrown: return false;
       case Found::kNotMemory: {
         char name[32];
         NameArgument(name, index);
-        ThrowType(env, "ERR_INVALID_ARG_TYPE", "%s: element %u of the list is no buffer or view", name, i);
+        ThrowType(env, "ERR_INVALID_ARG_TYPE", "%s: element %zu of the list is no buffer or view", name, i);
         return false;
       }
       case Found::kMemory: break;
@@ -256,29 +273,62 @@ void* EmptyAddress() {
   return page;
 }
 
-bool DecodeCall(napi_env env, size_t count, const napi_value* values, SystemCall* call,
-                std::vector<std::vector<iovec>>* vectors) {
-  if (!DecodeNumberOfCall(env, count, values, &call->number)) return false;
+namespace {
+
+// What an argument is, before any address is taken: a word is decoded already, the elements of a list are fetched.
+struct Form {
+  enum class Kind { kWord, kMemory, kList };
+};
+
+bool IsList(napi_env env, napi_value value) {
+  bool is = false;
+  napi_is_array(env, value, &is);
+  return is;
+}
+
+// Everything that can run JavaScript happens here. Most calls have no list, and allocate nothing.
+bool DecodeForms(napi_env env, size_t count, const napi_value* values, long* words, Form::Kind* kinds,
+                 std::vector<std::vector<napi_value>>* lists) {
   for (size_t i = 1; i < count; i++) {
-    long* word = &call->arguments[i - 1];
-    switch (DecodeWord(env, i, values[i], word)) {
-      case Word::kDone: continue;
+    switch (DecodeWord(env, i, values[i], &words[i - 1])) {
+      case Word::kDone: kinds[i - 1] = Form::Kind::kWord; continue;
       case Word::kThrown: return false;
       case Word::kObject: break;
     }
-    Memory memory;
-    switch (DecodeMemory(env, i, values[i], &memory)) {
-      case Found::kMemory: *word = reinterpret_cast<long>(memory.data); continue;
-      case Found::kThrown: return false;
-      case Found::kNotMemory: break;
+    if (!IsList(env, values[i])) {
+      kinds[i - 1] = Form::Kind::kMemory;
+      continue;
     }
-    bool is_array = false;
-    napi_is_array(env, values[i], &is_array);
-    if (!is_array) return ThrowWrongType(env, i, napi_object);
-    if (vectors->empty()) vectors->reserve(6);
-    vectors->emplace_back();
-    if (!DecodeVector(env, i, values[i], &vectors->back(), nullptr)) return false;
-    *word = reinterpret_cast<long>(vectors->back().data());
+    kinds[i - 1] = Form::Kind::kList;
+    lists->emplace_back();
+    if (!FetchElements(env, i, values[i], &lists->back())) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+bool DecodeCall(napi_env env, size_t count, const napi_value* values, SystemCall* call,
+                std::vector<std::vector<iovec>>* vectors) {
+  if (!DecodeNumberOfCall(env, count, values, &call->number)) return false;
+  Form::Kind kinds[6];
+  std::vector<std::vector<napi_value>> lists;
+  if (!DecodeForms(env, count, values, call->arguments, kinds, &lists)) return false;
+  if (!lists.empty()) vectors->reserve(lists.size());
+  for (size_t i = 1; i < count; i++) {
+    long* word = &call->arguments[i - 1];
+    if (kinds[i - 1] == Form::Kind::kMemory) {
+      Memory memory;
+      switch (DecodeMemory(env, i, values[i], false, &memory)) {
+        case Found::kMemory: *word = reinterpret_cast<long>(memory.data); break;
+        case Found::kThrown: return false;
+        case Found::kNotMemory: return ThrowWrongType(env, i, napi_object);
+      }
+    } else if (kinds[i - 1] == Form::Kind::kList) {
+      vectors->emplace_back();
+      if (!DecodeVector(env, i, lists[vectors->size() - 1], &vectors->back(), nullptr)) return false;
+      *word = reinterpret_cast<long>(vectors->back().data());
+    }
   }
   for (size_t i = count; i < 7; i++) call->arguments[i == 0 ? 0 : i - 1] = 0;
   return true;
@@ -287,23 +337,28 @@ bool DecodeCall(napi_env env, size_t count, const napi_value* values, SystemCall
 bool DecodeArguments(napi_env env, size_t count, const napi_value* values, Arguments* out) {
   if (!DecodeNumberOfCall(env, count, values, &out->number)) return false;
   out->count = count - 1;
+  long words[6] = {};
+  Form::Kind kinds[6];
+  std::vector<std::vector<napi_value>> lists;
+  if (!DecodeForms(env, count, values, words, kinds, &lists)) return false;
+  size_t list = 0;
   for (size_t i = 1; i < count; i++) {
     Argument& argument = out->list[i - 1];
-    switch (DecodeWord(env, i, values[i], &argument.word)) {
-      case Word::kDone: continue;
-      case Word::kThrown: return false;
-      case Word::kObject: break;
+    switch (kinds[i - 1]) {
+      case Form::Kind::kWord: argument.word = words[i - 1]; break;
+      case Form::Kind::kMemory:
+        argument.kind = Argument::Kind::kMemory;
+        switch (DecodeMemory(env, i, values[i], true, &argument.memory)) {
+          case Found::kMemory: break;
+          case Found::kThrown: return false;
+          case Found::kNotMemory: return ThrowWrongType(env, i, napi_object);
+        }
+        break;
+      case Form::Kind::kList:
+        argument.kind = Argument::Kind::kVector;
+        if (!DecodeVector(env, i, lists[list++], &argument.vector, &argument.memories)) return false;
+        break;
     }
-    switch (DecodeMemory(env, i, values[i], &argument.memory)) {
-      case Found::kMemory: argument.kind = Argument::Kind::kMemory; continue;
-      case Found::kThrown: return false;
-      case Found::kNotMemory: break;
-    }
-    bool is_array = false;
-    napi_is_array(env, values[i], &is_array);
-    if (!is_array) return ThrowWrongType(env, i, napi_object);
-    argument.kind = Argument::Kind::kVector;
-    if (!DecodeVector(env, i, values[i], &argument.vector, &argument.memories)) return false;
   }
   return true;
 }

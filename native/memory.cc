@@ -70,37 +70,62 @@ napi_value Show(napi_env env, napi_callback_info info) {
   return buffer;
 }
 
+bool DecodeAddress(napi_env env, napi_value value, void** address) {
+  napi_value words[2] = {nullptr, value};
+  napi_create_int32(env, 0, &words[0]);
+  SystemCall call{};
+  std::vector<std::vector<iovec>> vectors;
+  if (!DecodeCall(env, 2, words, &call, &vectors)) return false;
+  *address = reinterpret_cast<void*>(call.arguments[0]);
+  return true;
+}
+
+// Forgets what is shown at an address. True: nothing shows it any more, as far as this file can tell. False: something
+// may, and the addresses are released when the runtime says that it does not.
+bool Retire(napi_env env, void* address, bool unreachable) {
+  auto& map = Environment::Get(env)->mapped->by_address;
+  auto found = map.find(address);
+  // A record that is gone means that the runtime has already let go of the memory.
+  if (found == map.end()) return true;
+  found->second->retired = !unreachable;
+  map.erase(found);
+  return unreachable;
+}
+
 // hide(buffer, address): detaches the buffer. True: nothing can reach the memory, unmap it. False: it was moved to a
 // buffer that still lives; cover it, and do not unmap.
 napi_value Hide(napi_env env, napi_callback_info info) {
   size_t count = 2;
   napi_value values[2];
   napi_get_cb_info(env, info, &count, values, nullptr, nullptr);
-  napi_value words[2] = {nullptr, values[1]};
-  napi_create_int32(env, 0, &words[0]);
-  SystemCall call{};
-  std::vector<std::vector<iovec>> vectors;
+  void* address = nullptr;
   bool is = false;
-  if (count != 2 || napi_is_arraybuffer(env, values[0], &is) != napi_ok || !is ||
-      !DecodeCall(env, 2, words, &call, &vectors)) {
-    bool pending = false;
-    napi_is_exception_pending(env, &pending);
-    if (!pending) ThrowType(env, "ERR_INVALID_ARG_TYPE", "hide(buffer, address)");
+  if (count != 2 || napi_is_arraybuffer(env, values[0], &is) != napi_ok || !is) {
+    ThrowType(env, "ERR_INVALID_ARG_TYPE", "hide(buffer, address)");
     return nullptr;
   }
-  auto& map = Environment::Get(env)->mapped->by_address;
-  auto found = map.find(reinterpret_cast<void*>(call.arguments[0]));
+  if (!DecodeAddress(env, values[1], &address)) return nullptr;
   bool moved = false;
+  void* data = nullptr;
+  size_t length = 0;
   napi_is_detached_arraybuffer(env, values[0], &moved);
+  napi_get_arraybuffer_info(env, values[0], &data, &length);
+  // A buffer over other memory is not the one that was shown.
+  moved = moved || data != address;
   if (!moved) napi_detach_arraybuffer(env, values[0]);
-  // A record that is gone means that the runtime has already let go of the memory.
-  const bool unreachable = !moved || found == map.end();
-  if (found != map.end()) {
-    found->second->retired = !unreachable;
-    map.erase(found);
-  }
   napi_value result;
-  napi_get_boolean(env, unreachable, &result);
+  napi_get_boolean(env, Retire(env, address, !moved), &result);
+  return result;
+}
+
+// abandon(address): the buffer that shows it cannot be detached. Returns what hide does.
+napi_value Abandon(napi_env env, napi_callback_info info) {
+  size_t count = 1;
+  napi_value value, result;
+  napi_get_cb_info(env, info, &count, &value, nullptr, nullptr);
+  void* address = nullptr;
+  if (!DecodeAddress(env, value, &address)) return nullptr;
+  napi_get_boolean(env, Retire(env, address, false), &result);
   return result;
 }
 
@@ -110,6 +135,7 @@ void InitMemory(napi_env env, napi_value exports) {
   Environment::Get(env)->mapped = std::make_shared<MappedMemory>();
   const napi_property_descriptor properties[] = {
       {"show", nullptr, Show, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
+      {"abandon", nullptr, Abandon, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
       {"hide", nullptr, Hide, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
   };
   napi_define_properties(env, exports, sizeof properties / sizeof *properties, properties);

@@ -4,9 +4,11 @@
 #include <pthread.h>
 #include <signal.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <condition_variable>
+#include <cstdlib>
 #include <cstring>
 #include <deque>
 #include <map>
@@ -22,19 +24,23 @@ namespace effect_linux {
 
 namespace {
 
-// Threads of one environment that run one-shot calls at a time; further calls wait their turn. A bound against a
-// runaway program, not a pool size: each of these threads is one call asleep in the kernel.
-constexpr size_t kMostThreads = 512;
 constexpr size_t kStackSize = 256 * 1024;
+
+// As much as one read or write on another thread transfers: its bytes are copied on the JavaScript thread, and more would
+// hold that up for longer than a few milliseconds. The call then comes back short, as reads and writes may.
+constexpr size_t kMostCopied = 16 << 20;
 
 // ---------------------------------------------------------------------------------------------------------------------
 // The signal
 // ---------------------------------------------------------------------------------------------------------------------
 
+// The flag of the call that this thread is making; null on threads that are not ours.
+thread_local const volatile int* current_cancelled = nullptr;
+
+// A signal that is not for the call at hand (somebody else's, or one of ours that came late) must not abort it.
 void OnSignal(int, siginfo_t*, void* context) {
-  const int saved = errno;
-  RedirectIfBeforeCall(context);
-  errno = saved;
+  const volatile int* cancelled = current_cancelled;
+  if (cancelled != nullptr && *cancelled != 0) RedirectIfBeforeCall(context);
 }
 
 // The real-time signal that ends a blocked call: the highest that nobody has claimed when it is first needed. Installed
@@ -76,8 +82,11 @@ struct Loan {
   Reference owner;
   Direction direction = Direction::kUnknown;
   size_t length = 0;
-  std::unique_ptr<uint8_t[]> bounce;
-  std::unique_ptr<uint8_t[]> before;  // kUnknown: what bounce held at the start, to tell what the kernel wrote
+  struct Free {
+    void operator()(void* memory) const { free(memory); }
+  };
+  std::unique_ptr<uint8_t, Free> bounce;
+  std::unique_ptr<uint8_t, Free> before;  // kUnknown: what bounce held at the start, to tell what the kernel wrote
 };
 
 struct Operation {
@@ -102,7 +111,9 @@ struct Operation {
       state = State::kRunning;
       thread = pthread_self();
     }
+    current_cancelled = &cancelled;
     const long value = InvokeCancellable(&cancelled, call);
+    current_cancelled = nullptr;
     std::lock_guard<std::mutex> lock(mutex);
     Finish(value);
   }
@@ -153,7 +164,7 @@ struct OwnThread {
   std::condition_variable wake;
   std::deque<OperationPtr> queue;
   OperationPtr current;
-  bool closing = false;
+  OperationPtr closing;  // completed by the thread as the last thing it does
   pthread_t thread{};
   std::shared_ptr<Runner> runner;  // given back when the thread ends
 };
@@ -174,10 +185,11 @@ class Runner : public std::enable_shared_from_this<Runner> {
 
   std::mutex mutex;
   std::condition_variable thread_ended;
+  size_t own_threads = 0;  // those of them that do not take from `queue`
   bool alive = true;  // false once the environment is being torn down: nobody is left to tell
   std::deque<OperationPtr> queue;
   std::vector<Completion> completions;
-  size_t running = 0;  // one-shot threads
+  size_t running = 0;  // threads of both kinds
 
   // -- on any thread --
 
@@ -218,8 +230,14 @@ class Runner : public std::enable_shared_from_this<Runner> {
     OwnThread& thread = **self;
     std::unique_lock<std::mutex> lock(thread.mutex);
     for (;;) {
-      thread.wake.wait(lock, [&] { return thread.closing || !thread.queue.empty(); });
-      if (thread.queue.empty()) return nullptr;
+      thread.wake.wait(lock, [&] { return thread.closing != nullptr || !thread.queue.empty(); });
+      if (thread.queue.empty()) {
+        std::lock_guard<std::mutex> runner_lock(thread.runner->mutex);
+        thread.runner->running--;
+        thread.runner->Complete({std::move(thread.closing), true, pthread_self()});
+        thread.runner->thread_ended.notify_all();
+        return nullptr;
+      }
       thread.current = std::move(thread.queue.front());
       thread.queue.pop_front();
       OperationPtr operation = thread.current;
@@ -234,8 +252,14 @@ class Runner : public std::enable_shared_from_this<Runner> {
 
   // -- on the JavaScript thread --
 
-  void Hold() {
+  // Keeps the event loop alive until the operation is delivered.
+  uint32_t Register(napi_env env, const OperationPtr& operation, napi_value callback) {
+    operation->callback.Set(env, callback);
+    do operation->id = next_id++;
+    while (operation->id == 0 || operations.count(operation->id) != 0 || threads.count(operation->id) != 0);
+    operations.emplace(operation->id, operation);
     if (operations.size() == 1) napi_ref_threadsafe_function(env, wake);
+    return operation->id;
   }
 
   void Drop() {
@@ -245,7 +269,6 @@ class Runner : public std::enable_shared_from_this<Runner> {
   void Enqueue(const OperationPtr& operation) {
     std::unique_lock<std::mutex> lock(mutex);
     queue.push_back(operation);
-    if (running >= kMostThreads) return;
     running++;
     auto* self = new std::shared_ptr<Runner>(shared_from_this());
     pthread_t thread;
@@ -253,8 +276,8 @@ class Runner : public std::enable_shared_from_this<Runner> {
     if (error == 0) return;
     delete self;
     running--;
-    // With other threads at work one of them comes to it; with none the call fails as the thread did.
-    if (running > 0) return;
+    // The system has no more threads to give. With others at work one of them comes to it; with none it fails.
+    if (running > own_threads) return;
     queue.pop_back();
     operation->Finish(-error);
     Complete({operation, false, {}});
@@ -288,24 +311,16 @@ class Runner : public std::enable_shared_from_this<Runner> {
     Complete({operation, false, {}});
   }
 
-  void CloseThread(uint32_t id) {
-    auto found = threads.find(id);
-    if (found == threads.end()) return;
-    std::shared_ptr<OwnThread> thread = found->second;
-    threads.erase(found);
-    End(*thread);
-  }
-
-  static void End(OwnThread& thread) {
+  // `closing` is completed when the thread has ended.
+  static void End(OwnThread& thread, OperationPtr closing) {
     {
       std::lock_guard<std::mutex> lock(thread.mutex);
-      thread.closing = true;
-      // Whoever still waits for one of its calls hears EINTR; the join must not wait for the kernel's leisure.
+      thread.closing = std::move(closing);
+      // Whoever still waits for one of its calls hears EINTR.
       if (thread.current != nullptr) thread.current->Interrupt();
       for (const OperationPtr& operation : thread.queue) operation->Interrupt();
     }
     thread.wake.notify_all();
-    pthread_join(thread.thread, nullptr);
   }
 
   void Drain() {
@@ -341,8 +356,8 @@ class Runner : public std::enable_shared_from_this<Runner> {
     napi_close_handle_scope(env, scope);
   }
 
-  // Copies what the kernel wrote into the buffers it was meant for. A buffer that was detached meanwhile, or is another
-  // size, gets nothing: whoever gave it away gave up the bytes.
+  // Copies what the kernel wrote into the buffers it was meant for. A buffer that was detached meanwhile gets nothing:
+  // whoever gave it away gave up the bytes.
   void GiveBack(Operation& operation) {
     size_t counted = operation.result > 0 ? static_cast<size_t>(operation.result) : 0;
     for (Loan& loan : operation.loans) {
@@ -354,18 +369,20 @@ class Runner : public std::enable_shared_from_this<Runner> {
       if (operation.result < 0 && loan.direction != Direction::kUnknown) continue;
       size_t wrote = loan.length;
       if (loan.direction == Direction::kOutCount) {
-        wrote = counted < loan.length ? counted : loan.length;
+        wrote = std::min(counted, loan.length);
         counted -= wrote;
       }
       uint8_t* data = nullptr;
       size_t length = 0;
-      if (wrote == 0 || !Locate(owner, &data, &length) || length != loan.length) continue;
+      if (wrote == 0 || !Locate(owner, &data, &length)) continue;
+      // A resizable buffer may have another length by now.
+      wrote = std::min(wrote, length);
       if (loan.direction != Direction::kUnknown) {
         memcpy(data, loan.bounce.get(), wrote);
         continue;
       }
-      for (size_t i = 0; i < length; i++) {
-        if (loan.bounce[i] != loan.before[i]) data[i] = loan.bounce[i];
+      for (size_t i = 0; i < wrote; i++) {
+        if (loan.bounce.get()[i] != loan.before.get()[i]) data[i] = loan.bounce.get()[i];
       }
     }
   }
@@ -394,7 +411,7 @@ class Runner : public std::enable_shared_from_this<Runner> {
       queue.clear();
     }
     for (auto& entry : operations) entry.second->Interrupt();
-    for (auto& entry : threads) End(*entry.second);
+    for (auto& entry : threads) End(*entry.second, std::make_shared<Operation>());
     threads.clear();
     std::unique_lock<std::mutex> lock(mutex);
     // A call that no signal ends (a disk that does not answer) must not hang the process's exit: after a while its
@@ -416,22 +433,40 @@ namespace {
 
 Runner& RunnerOf(napi_env env) { return *Environment::Get(env)->runner; }
 
-// Copies or pins one piece of memory and returns the address the kernel is to use.
-void* Lend(napi_env env, const Memory& memory, Direction direction, Operation* operation) {
+// Copies or pins `length` bytes of a piece of memory and returns the address the kernel is to use; null without memory
+// for the copy.
+void* Lend(napi_env env, const Memory& memory, size_t length, Direction direction, Operation* operation) {
   if (memory.length == 0) return memory.data;
   operation->loans.emplace_back();
   Loan& loan = operation->loans.back();
   loan.owner.Set(env, memory.value);
   if (memory.shared) return memory.data;
   loan.direction = direction;
-  loan.length = memory.length;
-  loan.bounce.reset(new uint8_t[memory.length]);
-  memcpy(loan.bounce.get(), memory.data, memory.length);
+  loan.length = length;
+  // Zeroed memory that nobody touches costs nothing, however much it is.
+  loan.bounce.reset(static_cast<uint8_t*>(calloc(length + 1, 1)));
+  if (loan.bounce == nullptr) return nullptr;
+  if (direction == Direction::kUnknown || direction == Direction::kIn) {
+    memcpy(loan.bounce.get(), memory.data, length);
+  }
   if (direction == Direction::kUnknown) {
-    loan.before.reset(new uint8_t[memory.length]);
-    memcpy(loan.before.get(), memory.data, memory.length);
+    loan.before.reset(static_cast<uint8_t*>(malloc(length + 1)));
+    if (loan.before == nullptr) return nullptr;
+    memcpy(loan.before.get(), memory.data, length);
   }
   return loan.bounce.get();
+}
+
+// How much of a buffer a call can use: of a read or write no more than its count, and no more than is copied at once.
+size_t Usable(SystemCall* call, size_t place, size_t length) {
+  const long number = call->number;
+  const bool transfers = number == __NR_read || number == __NR_write || number == __NR_pread64 ||
+                         number == __NR_pwrite64;
+  if (!transfers || place != 1) return length;
+  auto& count = reinterpret_cast<unsigned long&>(call->arguments[2]);
+  // More than the buffer has is the caller's mistake, and the copy's end must not be where it shows.
+  count = std::min({count, static_cast<unsigned long>(length), static_cast<unsigned long>(kMostCopied)});
+  return count;
 }
 
 // Moves a call past the bytes that an attempt has already transferred. Only those with an offset have one at place 3.
@@ -471,7 +506,9 @@ napi_value Start(napi_env env, napi_callback_info info) {
     return nullptr;
   }
   napi_value list[8];
-  for (uint32_t i = 0; i < length && i < 8; i++) napi_get_element(env, values[0], i, &list[i]);
+  for (uint32_t i = 0; i < length && i < 8; i++) {
+    if (napi_get_element(env, values[0], i, &list[i]) != napi_ok) return nullptr;
+  }
   Arguments arguments;
   if (!DecodeArguments(env, length < 8 ? length : 8, list, &arguments)) return nullptr;
 
@@ -490,6 +527,9 @@ napi_value Start(napi_env env, napi_callback_info info) {
   operation->call.number = arguments.number;
   operation->done_before = static_cast<long>(done);
   bool vectored = false;
+  bool enough = true;
+  // Words first: how much of a buffer is used may stand in one.
+  for (size_t i = 0; i < arguments.count; i++) operation->call.arguments[i] = arguments.list[i].word;
   // Addresses into these must stay: one entry for each piece of memory there can be.
   size_t pieces = 0;
   for (size_t i = 0; i < arguments.count; i++) pieces += 1 + arguments.list[i].memories.size();
@@ -501,26 +541,31 @@ napi_value Start(napi_env env, napi_callback_info info) {
     switch (argument.kind) {
       case Argument::Kind::kWord: break;
       case Argument::Kind::kMemory:
-        argument.word = reinterpret_cast<long>(Lend(env, argument.memory, direction, operation.get()));
+        argument.word = reinterpret_cast<long>(
+            Lend(env, argument.memory, Usable(&operation->call, i, argument.memory.length), direction, operation.get()));
+        enough = enough && argument.word != 0;
+        operation->call.arguments[i] = argument.word;
         break;
       case Argument::Kind::kVector: {
         vectored = true;
         for (size_t j = 0; j < argument.memories.size(); j++) {
-          argument.vector[j].iov_base = Lend(env, argument.memories[j], direction, operation.get());
+          const Memory& memory = argument.memories[j];
+          argument.vector[j].iov_base = Lend(env, memory, memory.length, direction, operation.get());
+          enough = enough && argument.vector[j].iov_base != nullptr;
         }
         operation->vectors.push_back(std::move(argument.vector));
-        argument.word = reinterpret_cast<long>(operation->vectors.back().data());
+        operation->call.arguments[i] = reinterpret_cast<long>(operation->vectors.back().data());
         break;
       }
     }
-    operation->call.arguments[i] = argument.word;
   }
   if (done > 0) Skip(operation.get(), vectored);
-  operation->callback.Set(env, values[4]);
-  operation->id = runner.next_id++;
-  runner.operations.emplace(operation->id, operation);
-  runner.Hold();
-  if (own != nullptr) {
+  const uint32_t id = runner.Register(env, operation, values[4]);
+  if (!enough) {
+    operation->Finish(-ENOMEM);
+    std::lock_guard<std::mutex> lock(runner.mutex);
+    runner.Complete({operation, false, {}});
+  } else if (own != nullptr) {
     {
       std::lock_guard<std::mutex> lock(own->mutex);
       own->queue.push_back(operation);
@@ -529,9 +574,9 @@ napi_value Start(napi_env env, napi_callback_info info) {
   } else {
     runner.Enqueue(operation);
   }
-  napi_value id;
-  napi_create_uint32(env, operation->id, &id);
-  return id;
+  napi_value result;
+  napi_create_uint32(env, id, &result);
+  return result;
 }
 
 uint32_t FirstId(napi_env env, napi_callback_info info) {
@@ -566,15 +611,41 @@ napi_value OpenThread(napi_env env, napi_callback_info) {
     napi_create_int32(env, -error, &result);
     return result;
   }
+  {
+    std::lock_guard<std::mutex> lock(runner.mutex);
+    runner.running++;
+    runner.own_threads++;
+  }
   const uint32_t id = runner.next_id++;
   runner.threads.emplace(id, thread);
   napi_create_uint32(env, id, &result);
   return result;
 }
 
-// closeThread(id): calls back what the thread is doing, ends and joins it.
+// closeThread(id, callback): calls back what the thread is doing and ends it; `callback` hears when it has ended.
 napi_value CloseThread(napi_env env, napi_callback_info info) {
-  RunnerOf(env).CloseThread(FirstId(env, info));
+  size_t count = 2;
+  napi_value values[2];
+  napi_get_cb_info(env, info, &count, values, nullptr, nullptr);
+  uint32_t id = 0;
+  napi_valuetype type = napi_undefined;
+  if (count == 2) napi_typeof(env, values[1], &type);
+  Runner& runner = RunnerOf(env);
+  auto found = runner.threads.end();
+  if (type == napi_function && napi_get_value_uint32(env, values[0], &id) == napi_ok) found = runner.threads.find(id);
+  if (found == runner.threads.end()) {
+    ThrowRange(env, "ERR_OUT_OF_RANGE", "thread: %u is closed or never was", id);
+    return nullptr;
+  }
+  std::shared_ptr<OwnThread> thread = found->second;
+  auto closing = std::make_shared<Operation>();
+  runner.Register(env, closing, values[1]);
+  runner.threads.erase(found);
+  {
+    std::lock_guard<std::mutex> lock(runner.mutex);
+    runner.own_threads--;
+  }
+  Runner::End(*thread, closing);
   return nullptr;
 }
 

@@ -2,7 +2,7 @@
 //
 // `--force` builds again what is built already.
 import { spawnSync } from "node:child_process"
-import { existsSync } from "node:fs"
+import { existsSync, readdirSync, statSync } from "node:fs"
 import { createRequire } from "node:module"
 import { dirname, join } from "node:path"
 import { fileURLToPath } from "node:url"
@@ -43,7 +43,21 @@ if (missing.length > 0) {
   ])
 }
 
-if (!process.argv.includes("--force") && existsSync(join(root, "build/Release/effect_linux.node"))) process.exit(0)
+const addon = join(root, "build/Release/effect_linux.node")
+
+/** Whether the addon is there, loads on this machine, and is younger than what it is built from. */
+const upToDate = () => {
+  if (!existsSync(addon)) return false
+  const built = statSync(addon).mtimeMs
+  const sources = [
+    join(root, "binding.gyp"),
+    ...readdirSync(join(root, "native")).map((file) => join(root, "native", file))
+  ]
+  if (sources.some((file) => statSync(file).mtimeMs > built)) return false
+  return spawnSync(process.execPath, ["-e", "require(process.argv[1])", addon], { stdio: "ignore" }).status === 0
+}
+
+if (!process.argv.includes("--force") && upToDate()) process.exit(0)
 
 // Most installations of Node carry its headers beside it; with those at hand node-gyp need not download any.
 const prefix = dirname(dirname(process.execPath))

@@ -2,7 +2,8 @@
  * Memory of the kernel shown to JavaScript: a mapping held by a scope.
  *
  * The `ArrayBuffer` of a mapping is detached before the memory is unmapped, so a view that outlives the scope has length
- * 0 and reads nothing; it does not crash. It cannot be transferred to another thread.
+ * 0 and reads nothing; it does not crash. It cannot be transferred to another thread; memory that `ArrayBuffer`'s own
+ * `transfer` has moved elsewhere reads as zeros then.
  *
  * A file that is cut shorter while it is mapped leaves pages without a file behind them, and touching such a page kills
  * the process (SIGBUS). Map only what nobody else shortens, or a private copy.
@@ -10,14 +11,15 @@
  * @since 0.1.0
  */
 
-import { markAsUntransferable } from "node:worker_threads"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { type MmapError, mmap as mmapErrors } from "./errors/calls.ts"
 import { codes } from "./errors/errnos.ts"
 import * as constants from "./internal/constants.ts"
+import { type Owner, run } from "./internal/invoke.ts"
 import { native } from "./internal/native.ts"
 import * as Syscall from "./Syscall.ts"
+import * as describe from "./syscall/descriptions.ts"
 
 /**
  * A piece of memory that the kernel mapped.
@@ -53,11 +55,25 @@ export interface Options {
   readonly populate?: boolean | undefined
 }
 
+// Newer runtimes let JavaScript take a buffer's memory away, and let a buffer be marked so that nobody can, which their
+// detaching for addons does not survive: there the memory is first moved to a buffer that nobody else has seen.
+const transfer = Object.getOwnPropertyDescriptor(ArrayBuffer.prototype, "transfer")?.value
+
+/** Makes the memory unreachable; false where it may still be reached, through a buffer that cannot be found or detached. */
+const hide = (buffer: ArrayBuffer, address: bigint): boolean => {
+  if (typeof transfer !== "function") return native.hide(buffer, address)
+  try {
+    return native.hide(transfer.call(buffer), address)
+  } catch {
+    return native.abandon(address)
+  }
+}
+
 const release = (mapping: Mapping): Effect.Effect<void> =>
   Effect.suspend(() => {
     const { address, buffer, length } = mapping
-    if (native.hide(buffer, address)) return Effect.orDie(Syscall.munmap(address, length))
-    // Somebody moved the memory to a buffer that nobody can find. Fresh pages go over it, so that the file behind it is
+    if (hide(buffer, address)) return Effect.orDie(Syscall.munmap(address, length))
+    // Somebody moved the memory to a buffer that nobody can find, or forbade to detach it. Fresh pages go over it, so that the file behind it is
     // let go and that buffer still reads something; the addresses are free when it is collected.
     const { MAP_ANONYMOUS, MAP_FIXED, MAP_NORESERVE, MAP_PRIVATE, PROT_READ, PROT_WRITE } = constants
     const flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE
@@ -71,7 +87,8 @@ const release = (mapping: Mapping): Effect.Effect<void> =>
  */
 export const acquire = (
   fd: number,
-  options: Options & { readonly offset?: number | bigint | undefined }
+  options: Options & { readonly offset?: number | bigint | undefined },
+  owner?: Owner
 ): Effect.Effect<Mapping, MmapError, Scope.Scope> => {
   const { length, noReserve = false, offset = 0, populate = false, shared = false } = options
   // Pages that JavaScript could not write would turn a stray store into a crash, so all mappings can be written; that of
@@ -83,10 +100,9 @@ export const acquire = (
     (noReserve ? constants.MAP_NORESERVE : 0) |
     (populate ? constants.MAP_POPULATE : 0)
   return Effect.acquireRelease(
-    Effect.flatMap(Syscall.mmap(0, length, protection, flags, fd, offset), (address) => {
+    Effect.flatMap(run(describe.mmap(0, length, protection, flags, fd, offset), undefined, owner), (address) => {
       try {
         const buffer = native.show(address, length)
-        markAsUntransferable(buffer)
         return Effect.succeed({ address, length, buffer, bytes: new Uint8Array(buffer) })
       } catch (thrown) {
         const detail = thrown instanceof Error ? thrown.message : String(thrown)

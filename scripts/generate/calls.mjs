@@ -90,17 +90,17 @@ const kinds = {
   /** A list of buffers and their number. */
   iovin: {
     type: () => "ReadonlyArray<Buffer>",
-    words: ({ name }) => [`bufferList("${name}", ${name})`, `${name}.length`],
+    words: ({ name }) => [`bufferList("${name}", ${name})`, `listLength("${name}", ${name})`],
     direction: "in"
   },
   iovout: {
     type: () => "ReadonlyArray<Buffer>",
-    words: ({ name }) => [`bufferList("${name}", ${name})`, `${name}.length`],
+    words: ({ name }) => [`bufferList("${name}", ${name})`, `listLength("${name}", ${name})`],
     direction: "outCount"
   },
   iov: {
     type: () => "ReadonlyArray<Buffer>",
-    words: ({ name }) => [`bufferList("${name}", ${name})`, `${name}.length`],
+    words: ({ name }) => [`bufferList("${name}", ${name})`, `listLength("${name}", ${name})`],
     direction: "unknown"
   },
   /** An address or memory, passed as it is. */
@@ -292,7 +292,10 @@ const sources = [
     ["type Buffer", "bufferLength", "descriptor", "int", "long", "type PathLike", "pathBytes", "word"]
   ],
   ["../../internal/invoke.ts", ["inline", "onThisThread", "run"]],
-  ["../convert.ts", ["bufferList", "memoryAt", "nothing", "number", "signalSet", "signalsOf", "toTimespec"]],
+  [
+    "../convert.ts",
+    ["bufferList", "listLength", "memoryAt", "nothing", "number", "signalSet", "signalsOf", "toTimespec"]
+  ],
   ["../policy.ts", ["absent", "closeAbandoned", "infallible"]],
   ["../raw.ts", ["nr"]]
 ]

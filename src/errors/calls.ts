@@ -365,6 +365,452 @@ export type MemfdCreateError =
 export const memfd_create: CallErrors<MemfdCreateError> = errorsOf("memfd_create", ["ENOMEM", "EFAULT", "EINVAL", "ENFILE", "EMFILE"])
 
 /**
+ * What `open` fails with: the errnos of open(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type OpenError =
+  | E.EPERM
+  | E.ENOENT
+  | E.EINTR
+  | E.ENXIO
+  | E.EBADF
+  | E.EAGAIN
+  | E.ENOMEM
+  | E.EACCES
+  | E.EFAULT
+  | E.EBUSY
+  | E.EEXIST
+  | E.ENODEV
+  | E.ENOTDIR
+  | E.EISDIR
+  | E.EINVAL
+  | E.ENFILE
+  | E.EMFILE
+  | E.ETXTBSY
+  | E.EFBIG
+  | E.ENOSPC
+  | E.EROFS
+  | E.ENAMETOOLONG
+  | E.ELOOP
+  | E.EOVERFLOW
+  | E.EOPNOTSUPP
+  | E.EDQUOT
+  | OtherErrno
+export const open: CallErrors<OpenError> = errorsOf("open", ["EPERM", "ENOENT", "EINTR", "ENXIO", "EBADF", "EAGAIN", "ENOMEM", "EACCES", "EFAULT", "EBUSY", "EEXIST", "ENODEV", "ENOTDIR", "EISDIR", "EINVAL", "ENFILE", "EMFILE", "ETXTBSY", "EFBIG", "ENOSPC", "EROFS", "ENAMETOOLONG", "ELOOP", "EOVERFLOW", "EOPNOTSUPP", "EDQUOT"])
+
+/**
+ * What `creat` fails with: the errnos of open(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type CreatError =
+  | E.EPERM
+  | E.ENOENT
+  | E.EINTR
+  | E.ENXIO
+  | E.EBADF
+  | E.EAGAIN
+  | E.ENOMEM
+  | E.EACCES
+  | E.EFAULT
+  | E.EBUSY
+  | E.EEXIST
+  | E.ENODEV
+  | E.ENOTDIR
+  | E.EISDIR
+  | E.EINVAL
+  | E.ENFILE
+  | E.EMFILE
+  | E.ETXTBSY
+  | E.EFBIG
+  | E.ENOSPC
+  | E.EROFS
+  | E.ENAMETOOLONG
+  | E.ELOOP
+  | E.EOVERFLOW
+  | E.EOPNOTSUPP
+  | E.EDQUOT
+  | OtherErrno
+export const creat: CallErrors<CreatError> = errorsOf("creat", ["EPERM", "ENOENT", "EINTR", "ENXIO", "EBADF", "EAGAIN", "ENOMEM", "EACCES", "EFAULT", "EBUSY", "EEXIST", "ENODEV", "ENOTDIR", "EISDIR", "EINVAL", "ENFILE", "EMFILE", "ETXTBSY", "EFBIG", "ENOSPC", "EROFS", "ENAMETOOLONG", "ELOOP", "EOVERFLOW", "EOPNOTSUPP", "EDQUOT"])
+
+/**
+ * What `openat2` fails with: the errnos of openat2(2), open(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type Openat2Error =
+  | E.EPERM
+  | E.ENOENT
+  | E.EINTR
+  | E.ENXIO
+  | E.E2BIG
+  | E.EBADF
+  | E.EAGAIN
+  | E.ENOMEM
+  | E.EACCES
+  | E.EFAULT
+  | E.EBUSY
+  | E.EEXIST
+  | E.EXDEV
+  | E.ENODEV
+  | E.ENOTDIR
+  | E.EISDIR
+  | E.EINVAL
+  | E.ENFILE
+  | E.EMFILE
+  | E.ETXTBSY
+  | E.EFBIG
+  | E.ENOSPC
+  | E.EROFS
+  | E.ENAMETOOLONG
+  | E.ELOOP
+  | E.EOVERFLOW
+  | E.EOPNOTSUPP
+  | E.EDQUOT
+  | OtherErrno
+export const openat2: CallErrors<Openat2Error> = errorsOf("openat2", ["EPERM", "ENOENT", "EINTR", "ENXIO", "E2BIG", "EBADF", "EAGAIN", "ENOMEM", "EACCES", "EFAULT", "EBUSY", "EEXIST", "EXDEV", "ENODEV", "ENOTDIR", "EISDIR", "EINVAL", "ENFILE", "EMFILE", "ETXTBSY", "EFBIG", "ENOSPC", "EROFS", "ENAMETOOLONG", "ELOOP", "EOVERFLOW", "EOPNOTSUPP", "EDQUOT"])
+
+/**
+ * What `close_range` fails with: the errnos of close_range(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type CloseRangeError =
+  | E.ENOMEM
+  | E.EINVAL
+  | E.EMFILE
+  | OtherErrno
+export const close_range: CallErrors<CloseRangeError> = errorsOf("close_range", ["ENOMEM", "EINVAL", "EMFILE"])
+
+/**
+ * What `dup2` fails with: the errnos of dup2(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type Dup2Error =
+  | E.EINTR
+  | E.EBADF
+  | E.EBUSY
+  | E.EINVAL
+  | E.EMFILE
+  | OtherErrno
+export const dup2: CallErrors<Dup2Error> = errorsOf("dup2", ["EINTR", "EBADF", "EBUSY", "EINVAL", "EMFILE"])
+
+/**
+ * What `pipe` fails with: the errnos of pipe(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type PipeError =
+  | E.EFAULT
+  | E.EINVAL
+  | E.ENFILE
+  | E.EMFILE
+  | E.ENOPKG
+  | OtherErrno
+export const pipe: CallErrors<PipeError> = errorsOf("pipe", ["EFAULT", "EINVAL", "ENFILE", "EMFILE", "ENOPKG"])
+
+/**
+ * What `preadv` fails with: the errnos of readv(2), read(2), lseek(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type PreadvError =
+  | E.EINTR
+  | E.EIO
+  | E.ENXIO
+  | E.EBADF
+  | E.EAGAIN
+  | E.EFAULT
+  | E.EISDIR
+  | E.EINVAL
+  | E.ESPIPE
+  | E.EOVERFLOW
+  | E.EOPNOTSUPP
+  | OtherErrno
+export const preadv: CallErrors<PreadvError> = errorsOf("preadv", ["EINTR", "EIO", "ENXIO", "EBADF", "EAGAIN", "EFAULT", "EISDIR", "EINVAL", "ESPIPE", "EOVERFLOW", "EOPNOTSUPP"])
+
+/**
+ * What `pwritev` fails with: the errnos of writev(2), write(2), lseek(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type PwritevError =
+  | E.EPERM
+  | E.EINTR
+  | E.EIO
+  | E.ENXIO
+  | E.EBADF
+  | E.EAGAIN
+  | E.EFAULT
+  | E.EINVAL
+  | E.EFBIG
+  | E.ENOSPC
+  | E.ESPIPE
+  | E.EPIPE
+  | E.EOVERFLOW
+  | E.EDESTADDRREQ
+  | E.EOPNOTSUPP
+  | E.EDQUOT
+  | OtherErrno
+export const pwritev: CallErrors<PwritevError> = errorsOf("pwritev", ["EPERM", "EINTR", "EIO", "ENXIO", "EBADF", "EAGAIN", "EFAULT", "EINVAL", "EFBIG", "ENOSPC", "ESPIPE", "EPIPE", "EOVERFLOW", "EDESTADDRREQ", "EOPNOTSUPP", "EDQUOT"])
+
+/**
+ * What `preadv2` fails with: the errnos of readv(2), read(2), lseek(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type Preadv2Error =
+  | E.EINTR
+  | E.EIO
+  | E.ENXIO
+  | E.EBADF
+  | E.EAGAIN
+  | E.EFAULT
+  | E.EISDIR
+  | E.EINVAL
+  | E.ESPIPE
+  | E.EOVERFLOW
+  | E.EOPNOTSUPP
+  | OtherErrno
+export const preadv2: CallErrors<Preadv2Error> = errorsOf("preadv2", ["EINTR", "EIO", "ENXIO", "EBADF", "EAGAIN", "EFAULT", "EISDIR", "EINVAL", "ESPIPE", "EOVERFLOW", "EOPNOTSUPP"])
+
+/**
+ * What `pwritev2` fails with: the errnos of writev(2), write(2), lseek(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type Pwritev2Error =
+  | E.EPERM
+  | E.EINTR
+  | E.EIO
+  | E.ENXIO
+  | E.EBADF
+  | E.EAGAIN
+  | E.EFAULT
+  | E.EINVAL
+  | E.EFBIG
+  | E.ENOSPC
+  | E.ESPIPE
+  | E.EPIPE
+  | E.EOVERFLOW
+  | E.EDESTADDRREQ
+  | E.EOPNOTSUPP
+  | E.EDQUOT
+  | OtherErrno
+export const pwritev2: CallErrors<Pwritev2Error> = errorsOf("pwritev2", ["EPERM", "EINTR", "EIO", "ENXIO", "EBADF", "EAGAIN", "EFAULT", "EINVAL", "EFBIG", "ENOSPC", "ESPIPE", "EPIPE", "EOVERFLOW", "EDESTADDRREQ", "EOPNOTSUPP", "EDQUOT"])
+
+/**
+ * What `truncate` fails with: the errnos of truncate(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type TruncateError =
+  | E.EPERM
+  | E.ENOENT
+  | E.EINTR
+  | E.EIO
+  | E.EBADF
+  | E.EACCES
+  | E.EFAULT
+  | E.ENOTDIR
+  | E.EISDIR
+  | E.EINVAL
+  | E.ETXTBSY
+  | E.EFBIG
+  | E.EROFS
+  | E.ENAMETOOLONG
+  | E.ELOOP
+  | OtherErrno
+export const truncate: CallErrors<TruncateError> = errorsOf("truncate", ["EPERM", "ENOENT", "EINTR", "EIO", "EBADF", "EACCES", "EFAULT", "ENOTDIR", "EISDIR", "EINVAL", "ETXTBSY", "EFBIG", "EROFS", "ENAMETOOLONG", "ELOOP"])
+
+/**
+ * What `fallocate` fails with: the errnos of fallocate(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type FallocateError =
+  | E.EPERM
+  | E.EINTR
+  | E.EIO
+  | E.EBADF
+  | E.ENODEV
+  | E.EINVAL
+  | E.ETXTBSY
+  | E.EFBIG
+  | E.ENOSPC
+  | E.ESPIPE
+  | E.ENOSYS
+  | E.EOPNOTSUPP
+  | OtherErrno
+export const fallocate: CallErrors<FallocateError> = errorsOf("fallocate", ["EPERM", "EINTR", "EIO", "EBADF", "ENODEV", "EINVAL", "ETXTBSY", "EFBIG", "ENOSPC", "ESPIPE", "ENOSYS", "EOPNOTSUPP"])
+
+/**
+ * What `fadvise64` fails with: the errnos of posix_fadvise(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type Fadvise64Error =
+  | E.EBADF
+  | E.EINVAL
+  | E.ESPIPE
+  | OtherErrno
+export const fadvise64: CallErrors<Fadvise64Error> = errorsOf("fadvise64", ["EBADF", "EINVAL", "ESPIPE"])
+
+/**
+ * What `readahead` fails with: the errnos of readahead(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type ReadaheadError =
+  | E.EBADF
+  | E.EINVAL
+  | OtherErrno
+export const readahead: CallErrors<ReadaheadError> = errorsOf("readahead", ["EBADF", "EINVAL"])
+
+/**
+ * What `sync_file_range` fails with: the errnos of sync_file_range(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type SyncFileRangeError =
+  | E.EIO
+  | E.EBADF
+  | E.ENOMEM
+  | E.EINVAL
+  | E.ENOSPC
+  | E.ESPIPE
+  | OtherErrno
+export const sync_file_range: CallErrors<SyncFileRangeError> = errorsOf("sync_file_range", ["EIO", "EBADF", "ENOMEM", "EINVAL", "ENOSPC", "ESPIPE"])
+
+/**
+ * What `syncfs` fails with: the errnos of sync(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type SyncfsError =
+  | E.EIO
+  | E.EBADF
+  | E.ENOSPC
+  | E.EDQUOT
+  | OtherErrno
+export const syncfs: CallErrors<SyncfsError> = errorsOf("syncfs", ["EIO", "EBADF", "ENOSPC", "EDQUOT"])
+
+/**
+ * What `flock` fails with: the errnos of flock(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type FlockError =
+  | E.EINTR
+  | E.EBADF
+  | E.EAGAIN
+  | E.EINVAL
+  | E.ENOLCK
+  | OtherErrno
+export const flock: CallErrors<FlockError> = errorsOf("flock", ["EINTR", "EBADF", "EAGAIN", "EINVAL", "ENOLCK"])
+
+/**
+ * What `sendfile` fails with: the errnos of sendfile(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type SendfileError =
+  | E.EIO
+  | E.EBADF
+  | E.EAGAIN
+  | E.ENOMEM
+  | E.EFAULT
+  | E.EINVAL
+  | E.ESPIPE
+  | E.EOVERFLOW
+  | OtherErrno
+export const sendfile: CallErrors<SendfileError> = errorsOf("sendfile", ["EIO", "EBADF", "EAGAIN", "ENOMEM", "EFAULT", "EINVAL", "ESPIPE", "EOVERFLOW"])
+
+/**
+ * What `copy_file_range` fails with: the errnos of copy_file_range(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type CopyFileRangeError =
+  | E.EPERM
+  | E.EIO
+  | E.EBADF
+  | E.ENOMEM
+  | E.EXDEV
+  | E.EISDIR
+  | E.EINVAL
+  | E.ETXTBSY
+  | E.EFBIG
+  | E.ENOSPC
+  | E.EOVERFLOW
+  | E.EOPNOTSUPP
+  | OtherErrno
+export const copy_file_range: CallErrors<CopyFileRangeError> = errorsOf("copy_file_range", ["EPERM", "EIO", "EBADF", "ENOMEM", "EXDEV", "EISDIR", "EINVAL", "ETXTBSY", "EFBIG", "ENOSPC", "EOVERFLOW", "EOPNOTSUPP"])
+
+/**
+ * What `splice` fails with: the errnos of splice(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type SpliceError =
+  | E.EBADF
+  | E.EAGAIN
+  | E.ENOMEM
+  | E.EINVAL
+  | E.ESPIPE
+  | OtherErrno
+export const splice: CallErrors<SpliceError> = errorsOf("splice", ["EBADF", "EAGAIN", "ENOMEM", "EINVAL", "ESPIPE"])
+
+/**
+ * What `tee` fails with: the errnos of tee(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type TeeError =
+  | E.EAGAIN
+  | E.ENOMEM
+  | E.EINVAL
+  | OtherErrno
+export const tee: CallErrors<TeeError> = errorsOf("tee", ["EAGAIN", "ENOMEM", "EINVAL"])
+
+/**
+ * What `vmsplice` fails with: the errnos of vmsplice(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type VmspliceError =
+  | E.EBADF
+  | E.EAGAIN
+  | E.ENOMEM
+  | E.EINVAL
+  | OtherErrno
+export const vmsplice: CallErrors<VmspliceError> = errorsOf("vmsplice", ["EBADF", "EAGAIN", "ENOMEM", "EINVAL"])
+
+/**
  * What `mmap` fails with: the errnos of mmap(2), and `OtherErrno` for whatever else the kernel says.
  *
  * @category errors
@@ -405,6 +851,1170 @@ export type MunmapError =
   | E.EOVERFLOW
   | OtherErrno
 export const munmap: CallErrors<MunmapError> = errorsOf("munmap", ["EPERM", "EBADF", "EAGAIN", "ENOMEM", "EACCES", "EEXIST", "ENODEV", "EINVAL", "ENFILE", "ETXTBSY", "EOVERFLOW"])
+
+/**
+ * What `mremap` fails with: the errnos of mremap(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type MremapError =
+  | E.EAGAIN
+  | E.ENOMEM
+  | E.EFAULT
+  | E.EINVAL
+  | OtherErrno
+export const mremap: CallErrors<MremapError> = errorsOf("mremap", ["EAGAIN", "ENOMEM", "EFAULT", "EINVAL"])
+
+/**
+ * What `mprotect` fails with: the errnos of mprotect(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type MprotectError =
+  | E.ENOMEM
+  | E.EACCES
+  | E.EINVAL
+  | OtherErrno
+export const mprotect: CallErrors<MprotectError> = errorsOf("mprotect", ["ENOMEM", "EACCES", "EINVAL"])
+
+/**
+ * What `pkey_mprotect` fails with: the errnos of mprotect(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type PkeyMprotectError =
+  | E.ENOMEM
+  | E.EACCES
+  | E.EINVAL
+  | OtherErrno
+export const pkey_mprotect: CallErrors<PkeyMprotectError> = errorsOf("pkey_mprotect", ["ENOMEM", "EACCES", "EINVAL"])
+
+/**
+ * What `pkey_alloc` fails with: the errnos of pkey_alloc(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type PkeyAllocError =
+  | E.EINVAL
+  | E.ENOSPC
+  | OtherErrno
+export const pkey_alloc: CallErrors<PkeyAllocError> = errorsOf("pkey_alloc", ["EINVAL", "ENOSPC"])
+
+/**
+ * What `pkey_free` fails with: the errnos of pkey_alloc(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type PkeyFreeError =
+  | E.EINVAL
+  | E.ENOSPC
+  | OtherErrno
+export const pkey_free: CallErrors<PkeyFreeError> = errorsOf("pkey_free", ["EINVAL", "ENOSPC"])
+
+/**
+ * What `msync` fails with: the errnos of msync(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type MsyncError =
+  | E.ENOMEM
+  | E.EBUSY
+  | E.EINVAL
+  | OtherErrno
+export const msync: CallErrors<MsyncError> = errorsOf("msync", ["ENOMEM", "EBUSY", "EINVAL"])
+
+/**
+ * What `mincore` fails with: the errnos of mincore(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type MincoreError =
+  | E.ENOMEM
+  | E.EFAULT
+  | E.EINVAL
+  | OtherErrno
+export const mincore: CallErrors<MincoreError> = errorsOf("mincore", ["ENOMEM", "EFAULT", "EINVAL"])
+
+/**
+ * What `madvise` fails with: the errnos of madvise(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type MadviseError =
+  | E.EPERM
+  | E.EIO
+  | E.EBADF
+  | E.EAGAIN
+  | E.ENOMEM
+  | E.EACCES
+  | E.EFAULT
+  | E.EBUSY
+  | E.EINVAL
+  | E.EHWPOISON
+  | OtherErrno
+export const madvise: CallErrors<MadviseError> = errorsOf("madvise", ["EPERM", "EIO", "EBADF", "EAGAIN", "ENOMEM", "EACCES", "EFAULT", "EBUSY", "EINVAL", "EHWPOISON"])
+
+/**
+ * What `process_madvise` fails with: the errnos of process_madvise(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type ProcessMadviseError =
+  | E.EPERM
+  | E.ESRCH
+  | E.EBADF
+  | E.ENOMEM
+  | E.EFAULT
+  | E.EINVAL
+  | OtherErrno
+export const process_madvise: CallErrors<ProcessMadviseError> = errorsOf("process_madvise", ["EPERM", "ESRCH", "EBADF", "ENOMEM", "EFAULT", "EINVAL"])
+
+/**
+ * What `process_mrelease` fails with: the errnos of the kernel's documentation, and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type ProcessMreleaseError =
+  | E.ESRCH
+  | E.EINTR
+  | E.EBADF
+  | E.EAGAIN
+  | E.EINVAL
+  | E.ENOSYS
+  | OtherErrno
+export const process_mrelease: CallErrors<ProcessMreleaseError> = errorsOf("process_mrelease", ["ESRCH", "EINTR", "EBADF", "EAGAIN", "EINVAL", "ENOSYS"])
+
+/**
+ * What `mlock` fails with: the errnos of mlock(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type MlockError =
+  | E.EPERM
+  | E.EAGAIN
+  | E.ENOMEM
+  | E.EINVAL
+  | OtherErrno
+export const mlock: CallErrors<MlockError> = errorsOf("mlock", ["EPERM", "EAGAIN", "ENOMEM", "EINVAL"])
+
+/**
+ * What `mlock2` fails with: the errnos of mlock(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type Mlock2Error =
+  | E.EPERM
+  | E.EAGAIN
+  | E.ENOMEM
+  | E.EINVAL
+  | OtherErrno
+export const mlock2: CallErrors<Mlock2Error> = errorsOf("mlock2", ["EPERM", "EAGAIN", "ENOMEM", "EINVAL"])
+
+/**
+ * What `munlock` fails with: the errnos of mlock(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type MunlockError =
+  | E.EPERM
+  | E.EAGAIN
+  | E.ENOMEM
+  | E.EINVAL
+  | OtherErrno
+export const munlock: CallErrors<MunlockError> = errorsOf("munlock", ["EPERM", "EAGAIN", "ENOMEM", "EINVAL"])
+
+/**
+ * What `mlockall` fails with: the errnos of mlock(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type MlockallError =
+  | E.EPERM
+  | E.EAGAIN
+  | E.ENOMEM
+  | E.EINVAL
+  | OtherErrno
+export const mlockall: CallErrors<MlockallError> = errorsOf("mlockall", ["EPERM", "EAGAIN", "ENOMEM", "EINVAL"])
+
+/**
+ * What `munlockall` fails with: the errnos of mlock(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type MunlockallError =
+  | E.EPERM
+  | E.EAGAIN
+  | E.ENOMEM
+  | E.EINVAL
+  | OtherErrno
+export const munlockall: CallErrors<MunlockallError> = errorsOf("munlockall", ["EPERM", "EAGAIN", "ENOMEM", "EINVAL"])
+
+/**
+ * What `remap_file_pages` fails with: the errnos of remap_file_pages(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type RemapFilePagesError =
+  | E.EINVAL
+  | OtherErrno
+export const remap_file_pages: CallErrors<RemapFilePagesError> = errorsOf("remap_file_pages", ["EINVAL"])
+
+/**
+ * What `mbind` fails with: the errnos of mbind(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type MbindError =
+  | E.EPERM
+  | E.EIO
+  | E.ENOMEM
+  | E.EFAULT
+  | E.EINVAL
+  | OtherErrno
+export const mbind: CallErrors<MbindError> = errorsOf("mbind", ["EPERM", "EIO", "ENOMEM", "EFAULT", "EINVAL"])
+
+/**
+ * What `set_mempolicy` fails with: the errnos of set_mempolicy(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type SetMempolicyError =
+  | E.ENOMEM
+  | E.EFAULT
+  | E.EINVAL
+  | OtherErrno
+export const set_mempolicy: CallErrors<SetMempolicyError> = errorsOf("set_mempolicy", ["ENOMEM", "EFAULT", "EINVAL"])
+
+/**
+ * What `get_mempolicy` fails with: the errnos of get_mempolicy(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type GetMempolicyError =
+  | E.EFAULT
+  | E.EINVAL
+  | OtherErrno
+export const get_mempolicy: CallErrors<GetMempolicyError> = errorsOf("get_mempolicy", ["EFAULT", "EINVAL"])
+
+/**
+ * What `set_mempolicy_home_node` fails with: the errnos of the kernel's documentation, and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type SetMempolicyHomeNodeError =
+  | E.ENOENT
+  | E.EINVAL
+  | E.ENOSYS
+  | E.EOPNOTSUPP
+  | OtherErrno
+export const set_mempolicy_home_node: CallErrors<SetMempolicyHomeNodeError> = errorsOf("set_mempolicy_home_node", ["ENOENT", "EINVAL", "ENOSYS", "EOPNOTSUPP"])
+
+/**
+ * What `migrate_pages` fails with: the errnos of migrate_pages(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type MigratePagesError =
+  | E.EPERM
+  | E.ESRCH
+  | E.EFAULT
+  | E.EINVAL
+  | OtherErrno
+export const migrate_pages: CallErrors<MigratePagesError> = errorsOf("migrate_pages", ["EPERM", "ESRCH", "EFAULT", "EINVAL"])
+
+/**
+ * What `move_pages` fails with: the errnos of move_pages(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type MovePagesError =
+  | E.EPERM
+  | E.ESRCH
+  | E.E2BIG
+  | E.EACCES
+  | E.EFAULT
+  | E.ENODEV
+  | E.EINVAL
+  | OtherErrno
+export const move_pages: CallErrors<MovePagesError> = errorsOf("move_pages", ["EPERM", "ESRCH", "E2BIG", "EACCES", "EFAULT", "ENODEV", "EINVAL"])
+
+/**
+ * What `memfd_secret` fails with: the errnos of memfd_secret(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type MemfdSecretError =
+  | E.ENOMEM
+  | E.EINVAL
+  | E.EMFILE
+  | E.ENOSYS
+  | OtherErrno
+export const memfd_secret: CallErrors<MemfdSecretError> = errorsOf("memfd_secret", ["ENOMEM", "EINVAL", "EMFILE", "ENOSYS"])
+
+/**
+ * What `userfaultfd` fails with: the errnos of userfaultfd(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type UserfaultfdError =
+  | E.EPERM
+  | E.ENOMEM
+  | E.EINVAL
+  | E.ENFILE
+  | E.EMFILE
+  | OtherErrno
+export const userfaultfd: CallErrors<UserfaultfdError> = errorsOf("userfaultfd", ["EPERM", "ENOMEM", "EINVAL", "ENFILE", "EMFILE"])
+
+/**
+ * What `mseal` fails with: the errnos of the kernel's documentation, and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type MsealError =
+  | E.EPERM
+  | E.ENOMEM
+  | E.EINVAL
+  | OtherErrno
+export const mseal: CallErrors<MsealError> = errorsOf("mseal", ["EPERM", "ENOMEM", "EINVAL"])
+
+/**
+ * What `map_shadow_stack` fails with: the errnos of the kernel's documentation, and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type MapShadowStackError =
+  | E.EPERM
+  | E.ENOMEM
+  | E.EEXIST
+  | E.EINVAL
+  | E.ENOSPC
+  | E.EOPNOTSUPP
+  | OtherErrno
+export const map_shadow_stack: CallErrors<MapShadowStackError> = errorsOf("map_shadow_stack", ["EPERM", "ENOMEM", "EEXIST", "EINVAL", "ENOSPC", "EOPNOTSUPP"])
+
+/**
+ * What `mount` fails with: the errnos of mount(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type MountError =
+  | E.EPERM
+  | E.ENOENT
+  | E.ENXIO
+  | E.ENOMEM
+  | E.EACCES
+  | E.EFAULT
+  | E.ENOTBLK
+  | E.EBUSY
+  | E.ENODEV
+  | E.ENOTDIR
+  | E.EINVAL
+  | E.EMFILE
+  | E.EROFS
+  | E.ENAMETOOLONG
+  | E.ELOOP
+  | OtherErrno
+export const mount: CallErrors<MountError> = errorsOf("mount", ["EPERM", "ENOENT", "ENXIO", "ENOMEM", "EACCES", "EFAULT", "ENOTBLK", "EBUSY", "ENODEV", "ENOTDIR", "EINVAL", "EMFILE", "EROFS", "ENAMETOOLONG", "ELOOP"])
+
+/**
+ * What `umount2` fails with: the errnos of umount2(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type Umount2Error =
+  | E.EPERM
+  | E.ENOENT
+  | E.EAGAIN
+  | E.ENOMEM
+  | E.EFAULT
+  | E.EBUSY
+  | E.EINVAL
+  | E.ENAMETOOLONG
+  | OtherErrno
+export const umount2: CallErrors<Umount2Error> = errorsOf("umount2", ["EPERM", "ENOENT", "EAGAIN", "ENOMEM", "EFAULT", "EBUSY", "EINVAL", "ENAMETOOLONG"])
+
+/**
+ * What `pivot_root` fails with: the errnos of pivot_root(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type PivotRootError =
+  | E.EPERM
+  | E.EBUSY
+  | E.ENOTDIR
+  | E.EINVAL
+  | OtherErrno
+export const pivot_root: CallErrors<PivotRootError> = errorsOf("pivot_root", ["EPERM", "EBUSY", "ENOTDIR", "EINVAL"])
+
+/**
+ * What `open_tree` fails with: the errnos of the kernel's documentation, and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type OpenTreeError =
+  | E.EPERM
+  | E.ENOENT
+  | E.EBADF
+  | E.ENOMEM
+  | E.EACCES
+  | E.EFAULT
+  | E.ENOTDIR
+  | E.EINVAL
+  | E.ENFILE
+  | E.EMFILE
+  | E.ENOSPC
+  | E.ENAMETOOLONG
+  | E.ELOOP
+  | OtherErrno
+export const open_tree: CallErrors<OpenTreeError> = errorsOf("open_tree", ["EPERM", "ENOENT", "EBADF", "ENOMEM", "EACCES", "EFAULT", "ENOTDIR", "EINVAL", "ENFILE", "EMFILE", "ENOSPC", "ENAMETOOLONG", "ELOOP"])
+
+/**
+ * What `open_tree_attr` fails with: the errnos of the kernel's documentation, and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type OpenTreeAttrError =
+  | E.EPERM
+  | E.ENOENT
+  | E.E2BIG
+  | E.EBADF
+  | E.ENOMEM
+  | E.EACCES
+  | E.EFAULT
+  | E.EBUSY
+  | E.ENOTDIR
+  | E.EINVAL
+  | E.ENFILE
+  | E.EMFILE
+  | E.ENOSPC
+  | E.ENAMETOOLONG
+  | E.ELOOP
+  | OtherErrno
+export const open_tree_attr: CallErrors<OpenTreeAttrError> = errorsOf("open_tree_attr", ["EPERM", "ENOENT", "E2BIG", "EBADF", "ENOMEM", "EACCES", "EFAULT", "EBUSY", "ENOTDIR", "EINVAL", "ENFILE", "EMFILE", "ENOSPC", "ENAMETOOLONG", "ELOOP"])
+
+/**
+ * What `move_mount` fails with: the errnos of the kernel's documentation, and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type MoveMountError =
+  | E.EPERM
+  | E.ENOENT
+  | E.EBADF
+  | E.ENOMEM
+  | E.EACCES
+  | E.EFAULT
+  | E.EBUSY
+  | E.ENOTDIR
+  | E.EINVAL
+  | E.ENAMETOOLONG
+  | E.ELOOP
+  | OtherErrno
+export const move_mount: CallErrors<MoveMountError> = errorsOf("move_mount", ["EPERM", "ENOENT", "EBADF", "ENOMEM", "EACCES", "EFAULT", "EBUSY", "ENOTDIR", "EINVAL", "ENAMETOOLONG", "ELOOP"])
+
+/**
+ * What `fsopen` fails with: the errnos of the kernel's documentation, and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type FsopenError =
+  | E.EPERM
+  | E.ENOMEM
+  | E.EFAULT
+  | E.ENODEV
+  | E.EINVAL
+  | E.ENFILE
+  | E.EMFILE
+  | OtherErrno
+export const fsopen: CallErrors<FsopenError> = errorsOf("fsopen", ["EPERM", "ENOMEM", "EFAULT", "ENODEV", "EINVAL", "ENFILE", "EMFILE"])
+
+/**
+ * What `fsconfig` fails with: the errnos of the kernel's documentation, and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type FsconfigError =
+  | E.EPERM
+  | E.ENOENT
+  | E.ENXIO
+  | E.EBADF
+  | E.ENOMEM
+  | E.EACCES
+  | E.EFAULT
+  | E.ENOTBLK
+  | E.EBUSY
+  | E.ENOTDIR
+  | E.EINVAL
+  | E.ENAMETOOLONG
+  | E.ELOOP
+  | E.EOPNOTSUPP
+  | OtherErrno
+export const fsconfig: CallErrors<FsconfigError> = errorsOf("fsconfig", ["EPERM", "ENOENT", "ENXIO", "EBADF", "ENOMEM", "EACCES", "EFAULT", "ENOTBLK", "EBUSY", "ENOTDIR", "EINVAL", "ENAMETOOLONG", "ELOOP", "EOPNOTSUPP"])
+
+/**
+ * What `fsmount` fails with: the errnos of the kernel's documentation, and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type FsmountError =
+  | E.EPERM
+  | E.EBADF
+  | E.ENOMEM
+  | E.EBUSY
+  | E.EINVAL
+  | E.ENFILE
+  | E.EMFILE
+  | E.ENOSPC
+  | OtherErrno
+export const fsmount: CallErrors<FsmountError> = errorsOf("fsmount", ["EPERM", "EBADF", "ENOMEM", "EBUSY", "EINVAL", "ENFILE", "EMFILE", "ENOSPC"])
+
+/**
+ * What `fspick` fails with: the errnos of the kernel's documentation, and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type FspickError =
+  | E.EPERM
+  | E.ENOENT
+  | E.EBADF
+  | E.ENOMEM
+  | E.EACCES
+  | E.EFAULT
+  | E.ENOTDIR
+  | E.EINVAL
+  | E.ENFILE
+  | E.EMFILE
+  | E.ENAMETOOLONG
+  | E.ELOOP
+  | OtherErrno
+export const fspick: CallErrors<FspickError> = errorsOf("fspick", ["EPERM", "ENOENT", "EBADF", "ENOMEM", "EACCES", "EFAULT", "ENOTDIR", "EINVAL", "ENFILE", "EMFILE", "ENAMETOOLONG", "ELOOP"])
+
+/**
+ * What `mount_setattr` fails with: the errnos of mount_setattr(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type MountSetattrError =
+  | E.EPERM
+  | E.ENOENT
+  | E.EBADF
+  | E.ENOMEM
+  | E.EBUSY
+  | E.EINVAL
+  | E.ENOSPC
+  | OtherErrno
+export const mount_setattr: CallErrors<MountSetattrError> = errorsOf("mount_setattr", ["EPERM", "ENOENT", "EBADF", "ENOMEM", "EBUSY", "EINVAL", "ENOSPC"])
+
+/**
+ * What `statmount` fails with: the errnos of the kernel's documentation, and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type StatmountError =
+  | E.EPERM
+  | E.ENOENT
+  | E.E2BIG
+  | E.EBADF
+  | E.ENOMEM
+  | E.EFAULT
+  | E.EINVAL
+  | E.EOVERFLOW
+  | OtherErrno
+export const statmount: CallErrors<StatmountError> = errorsOf("statmount", ["EPERM", "ENOENT", "E2BIG", "EBADF", "ENOMEM", "EFAULT", "EINVAL", "EOVERFLOW"])
+
+/**
+ * What `listmount` fails with: the errnos of the kernel's documentation, and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type ListmountError =
+  | E.EPERM
+  | E.ENOENT
+  | E.E2BIG
+  | E.EBADF
+  | E.ENOMEM
+  | E.EFAULT
+  | E.EINVAL
+  | E.EOVERFLOW
+  | OtherErrno
+export const listmount: CallErrors<ListmountError> = errorsOf("listmount", ["EPERM", "ENOENT", "E2BIG", "EBADF", "ENOMEM", "EFAULT", "EINVAL", "EOVERFLOW"])
+
+/**
+ * What `quotactl` fails with: the errnos of quotactl(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type QuotactlError =
+  | E.EPERM
+  | E.ENOENT
+  | E.ESRCH
+  | E.EACCES
+  | E.EFAULT
+  | E.ENOTBLK
+  | E.EBUSY
+  | E.EINVAL
+  | E.ERANGE
+  | E.ENOSYS
+  | OtherErrno
+export const quotactl: CallErrors<QuotactlError> = errorsOf("quotactl", ["EPERM", "ENOENT", "ESRCH", "EACCES", "EFAULT", "ENOTBLK", "EBUSY", "EINVAL", "ERANGE", "ENOSYS"])
+
+/**
+ * What `quotactl_fd` fails with: the errnos of the kernel's documentation, and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type QuotactlFdError =
+  | E.EPERM
+  | E.ESRCH
+  | E.EBADF
+  | E.EACCES
+  | E.EFAULT
+  | E.EBUSY
+  | E.EINVAL
+  | E.EROFS
+  | E.ERANGE
+  | E.ENOSYS
+  | OtherErrno
+export const quotactl_fd: CallErrors<QuotactlFdError> = errorsOf("quotactl_fd", ["EPERM", "ESRCH", "EBADF", "EACCES", "EFAULT", "EBUSY", "EINVAL", "EROFS", "ERANGE", "ENOSYS"])
+
+/**
+ * What `swapon` fails with: the errnos of swapon(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type SwaponError =
+  | E.EPERM
+  | E.ENOENT
+  | E.ENOMEM
+  | E.EBUSY
+  | E.EINVAL
+  | E.ENFILE
+  | OtherErrno
+export const swapon: CallErrors<SwaponError> = errorsOf("swapon", ["EPERM", "ENOENT", "ENOMEM", "EBUSY", "EINVAL", "ENFILE"])
+
+/**
+ * What `swapoff` fails with: the errnos of swapoff(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type SwapoffError =
+  | E.EPERM
+  | E.ENOENT
+  | E.ENOMEM
+  | E.EBUSY
+  | E.EINVAL
+  | E.ENFILE
+  | OtherErrno
+export const swapoff: CallErrors<SwapoffError> = errorsOf("swapoff", ["EPERM", "ENOENT", "ENOMEM", "EBUSY", "EINVAL", "ENFILE"])
+
+/**
+ * What `sysfs` fails with: the errnos of sysfs(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type SysfsError =
+  | E.EFAULT
+  | E.EINVAL
+  | E.ENOSYS
+  | OtherErrno
+export const sysfs: CallErrors<SysfsError> = errorsOf("sysfs", ["EFAULT", "EINVAL", "ENOSYS"])
+
+/**
+ * What `socket` fails with: the errnos of socket(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type SocketError =
+  | E.EPERM
+  | E.ENOMEM
+  | E.EACCES
+  | E.EINVAL
+  | E.ENFILE
+  | E.EMFILE
+  | E.EPROTONOSUPPORT
+  | E.ESOCKTNOSUPPORT
+  | E.EAFNOSUPPORT
+  | E.ENOBUFS
+  | OtherErrno
+export const socket: CallErrors<SocketError> = errorsOf("socket", ["EPERM", "ENOMEM", "EACCES", "EINVAL", "ENFILE", "EMFILE", "EPROTONOSUPPORT", "ESOCKTNOSUPPORT", "EAFNOSUPPORT", "ENOBUFS"])
+
+/**
+ * What `socketpair` fails with: the errnos of socketpair(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type SocketpairError =
+  | E.EFAULT
+  | E.ENFILE
+  | E.EMFILE
+  | E.EPROTONOSUPPORT
+  | E.EOPNOTSUPP
+  | E.EAFNOSUPPORT
+  | OtherErrno
+export const socketpair: CallErrors<SocketpairError> = errorsOf("socketpair", ["EFAULT", "ENFILE", "EMFILE", "EPROTONOSUPPORT", "EOPNOTSUPP", "EAFNOSUPPORT"])
+
+/**
+ * What `bind` fails with: the errnos of bind(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type BindError =
+  | E.ENOENT
+  | E.EBADF
+  | E.ENOMEM
+  | E.EACCES
+  | E.EFAULT
+  | E.ENOTDIR
+  | E.EINVAL
+  | E.EROFS
+  | E.ENAMETOOLONG
+  | E.ELOOP
+  | E.ENOTSOCK
+  | E.EADDRINUSE
+  | E.EADDRNOTAVAIL
+  | OtherErrno
+export const bind: CallErrors<BindError> = errorsOf("bind", ["ENOENT", "EBADF", "ENOMEM", "EACCES", "EFAULT", "ENOTDIR", "EINVAL", "EROFS", "ENAMETOOLONG", "ELOOP", "ENOTSOCK", "EADDRINUSE", "EADDRNOTAVAIL"])
+
+/**
+ * What `connect` fails with: the errnos of connect(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type ConnectError =
+  | E.EPERM
+  | E.ENOENT
+  | E.EINTR
+  | E.EBADF
+  | E.EAGAIN
+  | E.EACCES
+  | E.EFAULT
+  | E.EINVAL
+  | E.ENOTSOCK
+  | E.EPROTOTYPE
+  | E.EAFNOSUPPORT
+  | E.EADDRINUSE
+  | E.EADDRNOTAVAIL
+  | E.ENETUNREACH
+  | E.ECONNRESET
+  | E.EISCONN
+  | E.ETIMEDOUT
+  | E.ECONNREFUSED
+  | E.EHOSTUNREACH
+  | E.EALREADY
+  | E.EINPROGRESS
+  | OtherErrno
+export const connect: CallErrors<ConnectError> = errorsOf("connect", ["EPERM", "ENOENT", "EINTR", "EBADF", "EAGAIN", "EACCES", "EFAULT", "EINVAL", "ENOTSOCK", "EPROTOTYPE", "EAFNOSUPPORT", "EADDRINUSE", "EADDRNOTAVAIL", "ENETUNREACH", "ECONNRESET", "EISCONN", "ETIMEDOUT", "ECONNREFUSED", "EHOSTUNREACH", "EALREADY", "EINPROGRESS"])
+
+/**
+ * What `listen` fails with: the errnos of listen(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type ListenError =
+  | E.EBADF
+  | E.EINVAL
+  | E.ENOTSOCK
+  | E.EOPNOTSUPP
+  | E.EADDRINUSE
+  | OtherErrno
+export const listen: CallErrors<ListenError> = errorsOf("listen", ["EBADF", "EINVAL", "ENOTSOCK", "EOPNOTSUPP", "EADDRINUSE"])
+
+/**
+ * What `accept` fails with: the errnos of accept(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type AcceptError =
+  | E.EPERM
+  | E.EINTR
+  | E.EBADF
+  | E.EAGAIN
+  | E.ENOMEM
+  | E.EFAULT
+  | E.EINVAL
+  | E.ENFILE
+  | E.EMFILE
+  | E.ENONET
+  | E.EPROTO
+  | E.ENOTSOCK
+  | E.ENOPROTOOPT
+  | E.EOPNOTSUPP
+  | E.ENETDOWN
+  | E.ENETUNREACH
+  | E.ECONNABORTED
+  | E.ENOBUFS
+  | E.EHOSTDOWN
+  | E.EHOSTUNREACH
+  | OtherErrno
+export const accept: CallErrors<AcceptError> = errorsOf("accept", ["EPERM", "EINTR", "EBADF", "EAGAIN", "ENOMEM", "EFAULT", "EINVAL", "ENFILE", "EMFILE", "ENONET", "EPROTO", "ENOTSOCK", "ENOPROTOOPT", "EOPNOTSUPP", "ENETDOWN", "ENETUNREACH", "ECONNABORTED", "ENOBUFS", "EHOSTDOWN", "EHOSTUNREACH"])
+
+/**
+ * What `accept4` fails with: the errnos of accept(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type Accept4Error =
+  | E.EPERM
+  | E.EINTR
+  | E.EBADF
+  | E.EAGAIN
+  | E.ENOMEM
+  | E.EFAULT
+  | E.EINVAL
+  | E.ENFILE
+  | E.EMFILE
+  | E.ENONET
+  | E.EPROTO
+  | E.ENOTSOCK
+  | E.ENOPROTOOPT
+  | E.EOPNOTSUPP
+  | E.ENETDOWN
+  | E.ENETUNREACH
+  | E.ECONNABORTED
+  | E.ENOBUFS
+  | E.EHOSTDOWN
+  | E.EHOSTUNREACH
+  | OtherErrno
+export const accept4: CallErrors<Accept4Error> = errorsOf("accept4", ["EPERM", "EINTR", "EBADF", "EAGAIN", "ENOMEM", "EFAULT", "EINVAL", "ENFILE", "EMFILE", "ENONET", "EPROTO", "ENOTSOCK", "ENOPROTOOPT", "EOPNOTSUPP", "ENETDOWN", "ENETUNREACH", "ECONNABORTED", "ENOBUFS", "EHOSTDOWN", "EHOSTUNREACH"])
+
+/**
+ * What `getsockname` fails with: the errnos of getsockname(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type GetsocknameError =
+  | E.EBADF
+  | E.EFAULT
+  | E.EINVAL
+  | E.ENOTSOCK
+  | E.ENOBUFS
+  | OtherErrno
+export const getsockname: CallErrors<GetsocknameError> = errorsOf("getsockname", ["EBADF", "EFAULT", "EINVAL", "ENOTSOCK", "ENOBUFS"])
+
+/**
+ * What `getpeername` fails with: the errnos of getpeername(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type GetpeernameError =
+  | E.EBADF
+  | E.EFAULT
+  | E.EINVAL
+  | E.ENOTSOCK
+  | E.ENOBUFS
+  | E.ENOTCONN
+  | OtherErrno
+export const getpeername: CallErrors<GetpeernameError> = errorsOf("getpeername", ["EBADF", "EFAULT", "EINVAL", "ENOTSOCK", "ENOBUFS", "ENOTCONN"])
+
+/**
+ * What `setsockopt` fails with: the errnos of getsockopt(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type SetsockoptError =
+  | E.EPERM
+  | E.ENOENT
+  | E.EBADF
+  | E.ENOMEM
+  | E.EACCES
+  | E.EFAULT
+  | E.EBUSY
+  | E.EEXIST
+  | E.ENODEV
+  | E.EINVAL
+  | E.EDOM
+  | E.ENOTSOCK
+  | E.ENOPROTOOPT
+  | E.EOPNOTSUPP
+  | E.EAFNOSUPPORT
+  | E.EADDRINUSE
+  | E.EADDRNOTAVAIL
+  | E.ENOBUFS
+  | E.EISCONN
+  | E.ENOTCONN
+  | OtherErrno
+export const setsockopt: CallErrors<SetsockoptError> = errorsOf("setsockopt", ["EPERM", "ENOENT", "EBADF", "ENOMEM", "EACCES", "EFAULT", "EBUSY", "EEXIST", "ENODEV", "EINVAL", "EDOM", "ENOTSOCK", "ENOPROTOOPT", "EOPNOTSUPP", "EAFNOSUPPORT", "EADDRINUSE", "EADDRNOTAVAIL", "ENOBUFS", "EISCONN", "ENOTCONN"])
+
+/**
+ * What `getsockopt` fails with: the errnos of getsockopt(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type GetsockoptError =
+  | E.EPERM
+  | E.EBADF
+  | E.EFAULT
+  | E.EINVAL
+  | E.ERANGE
+  | E.ENOTSOCK
+  | E.ENOPROTOOPT
+  | E.EOPNOTSUPP
+  | E.ENOTCONN
+  | OtherErrno
+export const getsockopt: CallErrors<GetsockoptError> = errorsOf("getsockopt", ["EPERM", "EBADF", "EFAULT", "EINVAL", "ERANGE", "ENOTSOCK", "ENOPROTOOPT", "EOPNOTSUPP", "ENOTCONN"])
+
+/**
+ * What `sendto` fails with: the errnos of send(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type SendtoError =
+  | E.EPERM
+  | E.ENOENT
+  | E.EINTR
+  | E.EBADF
+  | E.EAGAIN
+  | E.ENOMEM
+  | E.EACCES
+  | E.EFAULT
+  | E.EINVAL
+  | E.EPIPE
+  | E.ENOTSOCK
+  | E.EDESTADDRREQ
+  | E.EMSGSIZE
+  | E.EOPNOTSUPP
+  | E.EAFNOSUPPORT
+  | E.EADDRNOTAVAIL
+  | E.ENETDOWN
+  | E.ENETUNREACH
+  | E.ECONNRESET
+  | E.ENOBUFS
+  | E.EISCONN
+  | E.ENOTCONN
+  | E.ETIMEDOUT
+  | E.ECONNREFUSED
+  | E.EHOSTUNREACH
+  | E.EALREADY
+  | OtherErrno
+export const sendto: CallErrors<SendtoError> = errorsOf("sendto", ["EPERM", "ENOENT", "EINTR", "EBADF", "EAGAIN", "ENOMEM", "EACCES", "EFAULT", "EINVAL", "EPIPE", "ENOTSOCK", "EDESTADDRREQ", "EMSGSIZE", "EOPNOTSUPP", "EAFNOSUPPORT", "EADDRNOTAVAIL", "ENETDOWN", "ENETUNREACH", "ECONNRESET", "ENOBUFS", "EISCONN", "ENOTCONN", "ETIMEDOUT", "ECONNREFUSED", "EHOSTUNREACH", "EALREADY"])
+
+/**
+ * What `recvfrom` fails with: the errnos of recv(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type RecvfromError =
+  | E.EINTR
+  | E.EBADF
+  | E.EAGAIN
+  | E.ENOMEM
+  | E.EFAULT
+  | E.EINVAL
+  | E.EPIPE
+  | E.ENOTSOCK
+  | E.EMSGSIZE
+  | E.ENOPROTOOPT
+  | E.EOPNOTSUPP
+  | E.ENETUNREACH
+  | E.ECONNRESET
+  | E.ENOBUFS
+  | E.ENOTCONN
+  | E.ETIMEDOUT
+  | E.ECONNREFUSED
+  | E.EHOSTUNREACH
+  | OtherErrno
+export const recvfrom: CallErrors<RecvfromError> = errorsOf("recvfrom", ["EINTR", "EBADF", "EAGAIN", "ENOMEM", "EFAULT", "EINVAL", "EPIPE", "ENOTSOCK", "EMSGSIZE", "ENOPROTOOPT", "EOPNOTSUPP", "ENETUNREACH", "ECONNRESET", "ENOBUFS", "ENOTCONN", "ETIMEDOUT", "ECONNREFUSED", "EHOSTUNREACH"])
+
+/**
+ * What `sendmsg` fails with: the errnos of send(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type SendmsgError =
+  | E.EPERM
+  | E.ENOENT
+  | E.EINTR
+  | E.EBADF
+  | E.EAGAIN
+  | E.ENOMEM
+  | E.EACCES
+  | E.EFAULT
+  | E.EINVAL
+  | E.EPIPE
+  | E.ENOTSOCK
+  | E.EDESTADDRREQ
+  | E.EMSGSIZE
+  | E.EOPNOTSUPP
+  | E.EAFNOSUPPORT
+  | E.EADDRNOTAVAIL
+  | E.ENETDOWN
+  | E.ENETUNREACH
+  | E.ECONNRESET
+  | E.ENOBUFS
+  | E.EISCONN
+  | E.ENOTCONN
+  | E.ETOOMANYREFS
+  | E.ETIMEDOUT
+  | E.ECONNREFUSED
+  | E.EHOSTUNREACH
+  | E.EALREADY
+  | OtherErrno
+export const sendmsg: CallErrors<SendmsgError> = errorsOf("sendmsg", ["EPERM", "ENOENT", "EINTR", "EBADF", "EAGAIN", "ENOMEM", "EACCES", "EFAULT", "EINVAL", "EPIPE", "ENOTSOCK", "EDESTADDRREQ", "EMSGSIZE", "EOPNOTSUPP", "EAFNOSUPPORT", "EADDRNOTAVAIL", "ENETDOWN", "ENETUNREACH", "ECONNRESET", "ENOBUFS", "EISCONN", "ENOTCONN", "ETOOMANYREFS", "ETIMEDOUT", "ECONNREFUSED", "EHOSTUNREACH", "EALREADY"])
+
+/**
+ * What `recvmsg` fails with: the errnos of recv(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type RecvmsgError =
+  | E.EINTR
+  | E.EBADF
+  | E.EAGAIN
+  | E.ENOMEM
+  | E.EFAULT
+  | E.EINVAL
+  | E.EPIPE
+  | E.ENOTSOCK
+  | E.EMSGSIZE
+  | E.ENOPROTOOPT
+  | E.EOPNOTSUPP
+  | E.ENETUNREACH
+  | E.ECONNRESET
+  | E.ENOBUFS
+  | E.ENOTCONN
+  | E.ETIMEDOUT
+  | E.ECONNREFUSED
+  | E.EHOSTUNREACH
+  | OtherErrno
+export const recvmsg: CallErrors<RecvmsgError> = errorsOf("recvmsg", ["EINTR", "EBADF", "EAGAIN", "ENOMEM", "EFAULT", "EINVAL", "EPIPE", "ENOTSOCK", "EMSGSIZE", "ENOPROTOOPT", "EOPNOTSUPP", "ENETUNREACH", "ECONNRESET", "ENOBUFS", "ENOTCONN", "ETIMEDOUT", "ECONNREFUSED", "EHOSTUNREACH"])
+
+/**
+ * What `sendmmsg` fails with: the errnos of sendmmsg(2), send(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type SendmmsgError =
+  | E.EPERM
+  | E.ENOENT
+  | E.EINTR
+  | E.EBADF
+  | E.EAGAIN
+  | E.ENOMEM
+  | E.EACCES
+  | E.EFAULT
+  | E.EINVAL
+  | E.EPIPE
+  | E.ENOTSOCK
+  | E.EDESTADDRREQ
+  | E.EMSGSIZE
+  | E.EOPNOTSUPP
+  | E.EAFNOSUPPORT
+  | E.EADDRNOTAVAIL
+  | E.ENETDOWN
+  | E.ENETUNREACH
+  | E.ECONNRESET
+  | E.ENOBUFS
+  | E.EISCONN
+  | E.ENOTCONN
+  | E.ETOOMANYREFS
+  | E.ETIMEDOUT
+  | E.ECONNREFUSED
+  | E.EHOSTUNREACH
+  | E.EALREADY
+  | OtherErrno
+export const sendmmsg: CallErrors<SendmmsgError> = errorsOf("sendmmsg", ["EPERM", "ENOENT", "EINTR", "EBADF", "EAGAIN", "ENOMEM", "EACCES", "EFAULT", "EINVAL", "EPIPE", "ENOTSOCK", "EDESTADDRREQ", "EMSGSIZE", "EOPNOTSUPP", "EAFNOSUPPORT", "EADDRNOTAVAIL", "ENETDOWN", "ENETUNREACH", "ECONNRESET", "ENOBUFS", "EISCONN", "ENOTCONN", "ETOOMANYREFS", "ETIMEDOUT", "ECONNREFUSED", "EHOSTUNREACH", "EALREADY"])
+
+/**
+ * What `recvmmsg` fails with: the errnos of recvmmsg(2), recv(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type RecvmmsgError =
+  | E.EINTR
+  | E.EBADF
+  | E.EAGAIN
+  | E.ENOMEM
+  | E.EFAULT
+  | E.EINVAL
+  | E.EPIPE
+  | E.ENOTSOCK
+  | E.EMSGSIZE
+  | E.ENOPROTOOPT
+  | E.EOPNOTSUPP
+  | E.ENETUNREACH
+  | E.ECONNRESET
+  | E.ENOBUFS
+  | E.ENOTCONN
+  | E.ETIMEDOUT
+  | E.ECONNREFUSED
+  | E.EHOSTUNREACH
+  | OtherErrno
+export const recvmmsg: CallErrors<RecvmmsgError> = errorsOf("recvmmsg", ["EINTR", "EBADF", "EAGAIN", "ENOMEM", "EFAULT", "EINVAL", "EPIPE", "ENOTSOCK", "EMSGSIZE", "ENOPROTOOPT", "EOPNOTSUPP", "ENETUNREACH", "ECONNRESET", "ENOBUFS", "ENOTCONN", "ETIMEDOUT", "ECONNREFUSED", "EHOSTUNREACH"])
+
+/**
+ * What `shutdown` fails with: the errnos of shutdown(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type ShutdownError =
+  | E.EBADF
+  | E.EINVAL
+  | E.ENOTSOCK
+  | E.ENOTCONN
+  | OtherErrno
+export const shutdown: CallErrors<ShutdownError> = errorsOf("shutdown", ["EBADF", "EINVAL", "ENOTSOCK", "ENOTCONN"])
 
 /**
  * What `statx` fails with: the errnos of statx(2), and `OtherErrno` for whatever else the kernel says.
@@ -590,6 +2200,1394 @@ export type ReadlinkatError =
 export const readlinkat: CallErrors<ReadlinkatError> = errorsOf("readlinkat", ["ENOENT", "EIO", "EBADF", "ENOMEM", "EACCES", "EFAULT", "ENOTDIR", "EINVAL", "ENAMETOOLONG", "ELOOP"])
 
 /**
+ * What `stat` fails with: the errnos of stat(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type StatError =
+  | E.ENOENT
+  | E.EBADF
+  | E.ENOMEM
+  | E.EACCES
+  | E.EFAULT
+  | E.ENOTDIR
+  | E.EINVAL
+  | E.ENAMETOOLONG
+  | E.ELOOP
+  | E.EOVERFLOW
+  | OtherErrno
+export const stat: CallErrors<StatError> = errorsOf("stat", ["ENOENT", "EBADF", "ENOMEM", "EACCES", "EFAULT", "ENOTDIR", "EINVAL", "ENAMETOOLONG", "ELOOP", "EOVERFLOW"])
+
+/**
+ * What `fstat` fails with: the errnos of fstat(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type FstatError =
+  | E.ENOENT
+  | E.EBADF
+  | E.ENOMEM
+  | E.EACCES
+  | E.EFAULT
+  | E.ENOTDIR
+  | E.EINVAL
+  | E.ENAMETOOLONG
+  | E.ELOOP
+  | E.EOVERFLOW
+  | OtherErrno
+export const fstat: CallErrors<FstatError> = errorsOf("fstat", ["ENOENT", "EBADF", "ENOMEM", "EACCES", "EFAULT", "ENOTDIR", "EINVAL", "ENAMETOOLONG", "ELOOP", "EOVERFLOW"])
+
+/**
+ * What `lstat` fails with: the errnos of lstat(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type LstatError =
+  | E.ENOENT
+  | E.EBADF
+  | E.ENOMEM
+  | E.EACCES
+  | E.EFAULT
+  | E.ENOTDIR
+  | E.EINVAL
+  | E.ENAMETOOLONG
+  | E.ELOOP
+  | E.EOVERFLOW
+  | OtherErrno
+export const lstat: CallErrors<LstatError> = errorsOf("lstat", ["ENOENT", "EBADF", "ENOMEM", "EACCES", "EFAULT", "ENOTDIR", "EINVAL", "ENAMETOOLONG", "ELOOP", "EOVERFLOW"])
+
+/**
+ * What `newfstatat` fails with: the errnos of fstatat(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type NewfstatatError =
+  | E.ENOENT
+  | E.EBADF
+  | E.ENOMEM
+  | E.EACCES
+  | E.EFAULT
+  | E.ENOTDIR
+  | E.EINVAL
+  | E.ENAMETOOLONG
+  | E.ELOOP
+  | E.EOVERFLOW
+  | OtherErrno
+export const newfstatat: CallErrors<NewfstatatError> = errorsOf("newfstatat", ["ENOENT", "EBADF", "ENOMEM", "EACCES", "EFAULT", "ENOTDIR", "EINVAL", "ENAMETOOLONG", "ELOOP", "EOVERFLOW"])
+
+/**
+ * What `access` fails with: the errnos of access(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type AccessError =
+  | E.EPERM
+  | E.ENOENT
+  | E.EIO
+  | E.EBADF
+  | E.ENOMEM
+  | E.EACCES
+  | E.EFAULT
+  | E.ENOTDIR
+  | E.EINVAL
+  | E.ETXTBSY
+  | E.EROFS
+  | E.ENAMETOOLONG
+  | E.ELOOP
+  | OtherErrno
+export const access: CallErrors<AccessError> = errorsOf("access", ["EPERM", "ENOENT", "EIO", "EBADF", "ENOMEM", "EACCES", "EFAULT", "ENOTDIR", "EINVAL", "ETXTBSY", "EROFS", "ENAMETOOLONG", "ELOOP"])
+
+/**
+ * What `faccessat` fails with: the errnos of faccessat(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type FaccessatError =
+  | E.EPERM
+  | E.ENOENT
+  | E.EIO
+  | E.EBADF
+  | E.ENOMEM
+  | E.EACCES
+  | E.EFAULT
+  | E.ENOTDIR
+  | E.EINVAL
+  | E.ETXTBSY
+  | E.EROFS
+  | E.ENAMETOOLONG
+  | E.ELOOP
+  | OtherErrno
+export const faccessat: CallErrors<FaccessatError> = errorsOf("faccessat", ["EPERM", "ENOENT", "EIO", "EBADF", "ENOMEM", "EACCES", "EFAULT", "ENOTDIR", "EINVAL", "ETXTBSY", "EROFS", "ENAMETOOLONG", "ELOOP"])
+
+/**
+ * What `faccessat2` fails with: the errnos of faccessat2(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type Faccessat2Error =
+  | E.EPERM
+  | E.ENOENT
+  | E.EIO
+  | E.EBADF
+  | E.ENOMEM
+  | E.EACCES
+  | E.EFAULT
+  | E.ENOTDIR
+  | E.EINVAL
+  | E.ETXTBSY
+  | E.EROFS
+  | E.ENAMETOOLONG
+  | E.ELOOP
+  | OtherErrno
+export const faccessat2: CallErrors<Faccessat2Error> = errorsOf("faccessat2", ["EPERM", "ENOENT", "EIO", "EBADF", "ENOMEM", "EACCES", "EFAULT", "ENOTDIR", "EINVAL", "ETXTBSY", "EROFS", "ENAMETOOLONG", "ELOOP"])
+
+/**
+ * What `getdents` fails with: the errnos of getdents(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type GetdentsError =
+  | E.ENOENT
+  | E.EBADF
+  | E.EFAULT
+  | E.ENOTDIR
+  | E.EINVAL
+  | OtherErrno
+export const getdents: CallErrors<GetdentsError> = errorsOf("getdents", ["ENOENT", "EBADF", "EFAULT", "ENOTDIR", "EINVAL"])
+
+/**
+ * What `chdir` fails with: the errnos of chdir(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type ChdirError =
+  | E.ENOENT
+  | E.EIO
+  | E.EBADF
+  | E.ENOMEM
+  | E.EACCES
+  | E.EFAULT
+  | E.ENOTDIR
+  | E.ENAMETOOLONG
+  | E.ELOOP
+  | OtherErrno
+export const chdir: CallErrors<ChdirError> = errorsOf("chdir", ["ENOENT", "EIO", "EBADF", "ENOMEM", "EACCES", "EFAULT", "ENOTDIR", "ENAMETOOLONG", "ELOOP"])
+
+/**
+ * What `fchdir` fails with: the errnos of fchdir(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type FchdirError =
+  | E.ENOENT
+  | E.EIO
+  | E.EBADF
+  | E.ENOMEM
+  | E.EACCES
+  | E.EFAULT
+  | E.ENOTDIR
+  | E.ENAMETOOLONG
+  | E.ELOOP
+  | OtherErrno
+export const fchdir: CallErrors<FchdirError> = errorsOf("fchdir", ["ENOENT", "EIO", "EBADF", "ENOMEM", "EACCES", "EFAULT", "ENOTDIR", "ENAMETOOLONG", "ELOOP"])
+
+/**
+ * What `getcwd` fails with: the errnos of getcwd(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type GetcwdError =
+  | E.ENOENT
+  | E.ENOMEM
+  | E.EACCES
+  | E.EFAULT
+  | E.EINVAL
+  | E.ERANGE
+  | E.ENAMETOOLONG
+  | OtherErrno
+export const getcwd: CallErrors<GetcwdError> = errorsOf("getcwd", ["ENOENT", "ENOMEM", "EACCES", "EFAULT", "EINVAL", "ERANGE", "ENAMETOOLONG"])
+
+/**
+ * What `chroot` fails with: the errnos of chroot(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type ChrootError =
+  | E.EPERM
+  | E.ENOENT
+  | E.EIO
+  | E.ENOMEM
+  | E.EACCES
+  | E.EFAULT
+  | E.ENOTDIR
+  | E.ENAMETOOLONG
+  | E.ELOOP
+  | OtherErrno
+export const chroot: CallErrors<ChrootError> = errorsOf("chroot", ["EPERM", "ENOENT", "EIO", "ENOMEM", "EACCES", "EFAULT", "ENOTDIR", "ENAMETOOLONG", "ELOOP"])
+
+/**
+ * What `rename` fails with: the errnos of rename(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type RenameError =
+  | E.EPERM
+  | E.ENOENT
+  | E.EBADF
+  | E.ENOMEM
+  | E.EACCES
+  | E.EFAULT
+  | E.EBUSY
+  | E.EEXIST
+  | E.EXDEV
+  | E.ENOTDIR
+  | E.EISDIR
+  | E.EINVAL
+  | E.ENOSPC
+  | E.EROFS
+  | E.EMLINK
+  | E.ENAMETOOLONG
+  | E.ENOTEMPTY
+  | E.ELOOP
+  | E.EDQUOT
+  | OtherErrno
+export const rename: CallErrors<RenameError> = errorsOf("rename", ["EPERM", "ENOENT", "EBADF", "ENOMEM", "EACCES", "EFAULT", "EBUSY", "EEXIST", "EXDEV", "ENOTDIR", "EISDIR", "EINVAL", "ENOSPC", "EROFS", "EMLINK", "ENAMETOOLONG", "ENOTEMPTY", "ELOOP", "EDQUOT"])
+
+/**
+ * What `renameat` fails with: the errnos of renameat(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type RenameatError =
+  | E.EPERM
+  | E.ENOENT
+  | E.EBADF
+  | E.ENOMEM
+  | E.EACCES
+  | E.EFAULT
+  | E.EBUSY
+  | E.EEXIST
+  | E.EXDEV
+  | E.ENOTDIR
+  | E.EISDIR
+  | E.EINVAL
+  | E.ENOSPC
+  | E.EROFS
+  | E.EMLINK
+  | E.ENAMETOOLONG
+  | E.ENOTEMPTY
+  | E.ELOOP
+  | E.EDQUOT
+  | OtherErrno
+export const renameat: CallErrors<RenameatError> = errorsOf("renameat", ["EPERM", "ENOENT", "EBADF", "ENOMEM", "EACCES", "EFAULT", "EBUSY", "EEXIST", "EXDEV", "ENOTDIR", "EISDIR", "EINVAL", "ENOSPC", "EROFS", "EMLINK", "ENAMETOOLONG", "ENOTEMPTY", "ELOOP", "EDQUOT"])
+
+/**
+ * What `mkdir` fails with: the errnos of mkdir(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type MkdirError =
+  | E.EPERM
+  | E.ENOENT
+  | E.EBADF
+  | E.ENOMEM
+  | E.EACCES
+  | E.EFAULT
+  | E.EEXIST
+  | E.ENOTDIR
+  | E.EINVAL
+  | E.ENOSPC
+  | E.EROFS
+  | E.EMLINK
+  | E.ENAMETOOLONG
+  | E.ELOOP
+  | E.EDQUOT
+  | OtherErrno
+export const mkdir: CallErrors<MkdirError> = errorsOf("mkdir", ["EPERM", "ENOENT", "EBADF", "ENOMEM", "EACCES", "EFAULT", "EEXIST", "ENOTDIR", "EINVAL", "ENOSPC", "EROFS", "EMLINK", "ENAMETOOLONG", "ELOOP", "EDQUOT"])
+
+/**
+ * What `rmdir` fails with: the errnos of rmdir(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type RmdirError =
+  | E.EPERM
+  | E.ENOENT
+  | E.ENOMEM
+  | E.EACCES
+  | E.EFAULT
+  | E.EBUSY
+  | E.ENOTDIR
+  | E.EINVAL
+  | E.EROFS
+  | E.ENAMETOOLONG
+  | E.ENOTEMPTY
+  | E.ELOOP
+  | OtherErrno
+export const rmdir: CallErrors<RmdirError> = errorsOf("rmdir", ["EPERM", "ENOENT", "ENOMEM", "EACCES", "EFAULT", "EBUSY", "ENOTDIR", "EINVAL", "EROFS", "ENAMETOOLONG", "ENOTEMPTY", "ELOOP"])
+
+/**
+ * What `link` fails with: the errnos of link(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type LinkError =
+  | E.EPERM
+  | E.ENOENT
+  | E.EIO
+  | E.EBADF
+  | E.ENOMEM
+  | E.EACCES
+  | E.EFAULT
+  | E.EEXIST
+  | E.EXDEV
+  | E.ENOTDIR
+  | E.EINVAL
+  | E.ENOSPC
+  | E.EROFS
+  | E.EMLINK
+  | E.ENAMETOOLONG
+  | E.ELOOP
+  | E.EDQUOT
+  | OtherErrno
+export const link: CallErrors<LinkError> = errorsOf("link", ["EPERM", "ENOENT", "EIO", "EBADF", "ENOMEM", "EACCES", "EFAULT", "EEXIST", "EXDEV", "ENOTDIR", "EINVAL", "ENOSPC", "EROFS", "EMLINK", "ENAMETOOLONG", "ELOOP", "EDQUOT"])
+
+/**
+ * What `unlink` fails with: the errnos of unlink(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type UnlinkError =
+  | E.EPERM
+  | E.ENOENT
+  | E.EIO
+  | E.EBADF
+  | E.ENOMEM
+  | E.EACCES
+  | E.EFAULT
+  | E.EBUSY
+  | E.ENOTDIR
+  | E.EISDIR
+  | E.EINVAL
+  | E.EROFS
+  | E.ENAMETOOLONG
+  | E.ELOOP
+  | OtherErrno
+export const unlink: CallErrors<UnlinkError> = errorsOf("unlink", ["EPERM", "ENOENT", "EIO", "EBADF", "ENOMEM", "EACCES", "EFAULT", "EBUSY", "ENOTDIR", "EISDIR", "EINVAL", "EROFS", "ENAMETOOLONG", "ELOOP"])
+
+/**
+ * What `symlink` fails with: the errnos of symlink(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type SymlinkError =
+  | E.EPERM
+  | E.ENOENT
+  | E.EIO
+  | E.EBADF
+  | E.ENOMEM
+  | E.EACCES
+  | E.EFAULT
+  | E.EEXIST
+  | E.ENOTDIR
+  | E.ENOSPC
+  | E.EROFS
+  | E.ENAMETOOLONG
+  | E.ELOOP
+  | E.EDQUOT
+  | OtherErrno
+export const symlink: CallErrors<SymlinkError> = errorsOf("symlink", ["EPERM", "ENOENT", "EIO", "EBADF", "ENOMEM", "EACCES", "EFAULT", "EEXIST", "ENOTDIR", "ENOSPC", "EROFS", "ENAMETOOLONG", "ELOOP", "EDQUOT"])
+
+/**
+ * What `readlink` fails with: the errnos of readlink(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type ReadlinkError =
+  | E.ENOENT
+  | E.EIO
+  | E.EBADF
+  | E.ENOMEM
+  | E.EACCES
+  | E.EFAULT
+  | E.ENOTDIR
+  | E.EINVAL
+  | E.ENAMETOOLONG
+  | E.ELOOP
+  | OtherErrno
+export const readlink: CallErrors<ReadlinkError> = errorsOf("readlink", ["ENOENT", "EIO", "EBADF", "ENOMEM", "EACCES", "EFAULT", "ENOTDIR", "EINVAL", "ENAMETOOLONG", "ELOOP"])
+
+/**
+ * What `mknod` fails with: the errnos of mknod(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type MknodError =
+  | E.EPERM
+  | E.ENOENT
+  | E.EBADF
+  | E.ENOMEM
+  | E.EACCES
+  | E.EFAULT
+  | E.EEXIST
+  | E.ENOTDIR
+  | E.EINVAL
+  | E.ENOSPC
+  | E.EROFS
+  | E.ENAMETOOLONG
+  | E.ELOOP
+  | E.EDQUOT
+  | OtherErrno
+export const mknod: CallErrors<MknodError> = errorsOf("mknod", ["EPERM", "ENOENT", "EBADF", "ENOMEM", "EACCES", "EFAULT", "EEXIST", "ENOTDIR", "EINVAL", "ENOSPC", "EROFS", "ENAMETOOLONG", "ELOOP", "EDQUOT"])
+
+/**
+ * What `mknodat` fails with: the errnos of mknodat(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type MknodatError =
+  | E.EPERM
+  | E.ENOENT
+  | E.EBADF
+  | E.ENOMEM
+  | E.EACCES
+  | E.EFAULT
+  | E.EEXIST
+  | E.ENOTDIR
+  | E.EINVAL
+  | E.ENOSPC
+  | E.EROFS
+  | E.ENAMETOOLONG
+  | E.ELOOP
+  | E.EDQUOT
+  | OtherErrno
+export const mknodat: CallErrors<MknodatError> = errorsOf("mknodat", ["EPERM", "ENOENT", "EBADF", "ENOMEM", "EACCES", "EFAULT", "EEXIST", "ENOTDIR", "EINVAL", "ENOSPC", "EROFS", "ENAMETOOLONG", "ELOOP", "EDQUOT"])
+
+/**
+ * What `chmod` fails with: the errnos of chmod(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type ChmodError =
+  | E.EPERM
+  | E.ENOENT
+  | E.EIO
+  | E.EBADF
+  | E.ENOMEM
+  | E.EACCES
+  | E.EFAULT
+  | E.ENOTDIR
+  | E.EINVAL
+  | E.EROFS
+  | E.ENAMETOOLONG
+  | E.ELOOP
+  | E.EOPNOTSUPP
+  | OtherErrno
+export const chmod: CallErrors<ChmodError> = errorsOf("chmod", ["EPERM", "ENOENT", "EIO", "EBADF", "ENOMEM", "EACCES", "EFAULT", "ENOTDIR", "EINVAL", "EROFS", "ENAMETOOLONG", "ELOOP", "EOPNOTSUPP"])
+
+/**
+ * What `fchmod` fails with: the errnos of fchmod(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type FchmodError =
+  | E.EPERM
+  | E.ENOENT
+  | E.EIO
+  | E.EBADF
+  | E.ENOMEM
+  | E.EACCES
+  | E.EFAULT
+  | E.ENOTDIR
+  | E.EINVAL
+  | E.EROFS
+  | E.ENAMETOOLONG
+  | E.ELOOP
+  | E.EOPNOTSUPP
+  | OtherErrno
+export const fchmod: CallErrors<FchmodError> = errorsOf("fchmod", ["EPERM", "ENOENT", "EIO", "EBADF", "ENOMEM", "EACCES", "EFAULT", "ENOTDIR", "EINVAL", "EROFS", "ENAMETOOLONG", "ELOOP", "EOPNOTSUPP"])
+
+/**
+ * What `fchmodat` fails with: the errnos of fchmodat(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type FchmodatError =
+  | E.EPERM
+  | E.ENOENT
+  | E.EIO
+  | E.EBADF
+  | E.ENOMEM
+  | E.EACCES
+  | E.EFAULT
+  | E.ENOTDIR
+  | E.EINVAL
+  | E.EROFS
+  | E.ENAMETOOLONG
+  | E.ELOOP
+  | E.EOPNOTSUPP
+  | OtherErrno
+export const fchmodat: CallErrors<FchmodatError> = errorsOf("fchmodat", ["EPERM", "ENOENT", "EIO", "EBADF", "ENOMEM", "EACCES", "EFAULT", "ENOTDIR", "EINVAL", "EROFS", "ENAMETOOLONG", "ELOOP", "EOPNOTSUPP"])
+
+/**
+ * What `fchmodat2` fails with: the errnos of fchmodat(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type Fchmodat2Error =
+  | E.EPERM
+  | E.ENOENT
+  | E.EIO
+  | E.EBADF
+  | E.ENOMEM
+  | E.EACCES
+  | E.EFAULT
+  | E.ENOTDIR
+  | E.EINVAL
+  | E.EROFS
+  | E.ENAMETOOLONG
+  | E.ELOOP
+  | E.EOPNOTSUPP
+  | OtherErrno
+export const fchmodat2: CallErrors<Fchmodat2Error> = errorsOf("fchmodat2", ["EPERM", "ENOENT", "EIO", "EBADF", "ENOMEM", "EACCES", "EFAULT", "ENOTDIR", "EINVAL", "EROFS", "ENAMETOOLONG", "ELOOP", "EOPNOTSUPP"])
+
+/**
+ * What `chown` fails with: the errnos of chown(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type ChownError =
+  | E.EPERM
+  | E.ENOENT
+  | E.EIO
+  | E.EBADF
+  | E.ENOMEM
+  | E.EACCES
+  | E.EFAULT
+  | E.ENOTDIR
+  | E.EINVAL
+  | E.EROFS
+  | E.ENAMETOOLONG
+  | E.ELOOP
+  | OtherErrno
+export const chown: CallErrors<ChownError> = errorsOf("chown", ["EPERM", "ENOENT", "EIO", "EBADF", "ENOMEM", "EACCES", "EFAULT", "ENOTDIR", "EINVAL", "EROFS", "ENAMETOOLONG", "ELOOP"])
+
+/**
+ * What `fchown` fails with: the errnos of fchown(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type FchownError =
+  | E.EPERM
+  | E.ENOENT
+  | E.EIO
+  | E.EBADF
+  | E.ENOMEM
+  | E.EACCES
+  | E.EFAULT
+  | E.ENOTDIR
+  | E.EINVAL
+  | E.EROFS
+  | E.ENAMETOOLONG
+  | E.ELOOP
+  | OtherErrno
+export const fchown: CallErrors<FchownError> = errorsOf("fchown", ["EPERM", "ENOENT", "EIO", "EBADF", "ENOMEM", "EACCES", "EFAULT", "ENOTDIR", "EINVAL", "EROFS", "ENAMETOOLONG", "ELOOP"])
+
+/**
+ * What `lchown` fails with: the errnos of lchown(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type LchownError =
+  | E.EPERM
+  | E.ENOENT
+  | E.EIO
+  | E.EBADF
+  | E.ENOMEM
+  | E.EACCES
+  | E.EFAULT
+  | E.ENOTDIR
+  | E.EINVAL
+  | E.EROFS
+  | E.ENAMETOOLONG
+  | E.ELOOP
+  | OtherErrno
+export const lchown: CallErrors<LchownError> = errorsOf("lchown", ["EPERM", "ENOENT", "EIO", "EBADF", "ENOMEM", "EACCES", "EFAULT", "ENOTDIR", "EINVAL", "EROFS", "ENAMETOOLONG", "ELOOP"])
+
+/**
+ * What `fchownat` fails with: the errnos of fchownat(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type FchownatError =
+  | E.EPERM
+  | E.ENOENT
+  | E.EIO
+  | E.EBADF
+  | E.ENOMEM
+  | E.EACCES
+  | E.EFAULT
+  | E.ENOTDIR
+  | E.EINVAL
+  | E.EROFS
+  | E.ENAMETOOLONG
+  | E.ELOOP
+  | OtherErrno
+export const fchownat: CallErrors<FchownatError> = errorsOf("fchownat", ["EPERM", "ENOENT", "EIO", "EBADF", "ENOMEM", "EACCES", "EFAULT", "ENOTDIR", "EINVAL", "EROFS", "ENAMETOOLONG", "ELOOP"])
+
+/**
+ * What `utime` fails with: the errnos of utime(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type UtimeError =
+  | E.EPERM
+  | E.ENOENT
+  | E.EACCES
+  | E.EROFS
+  | OtherErrno
+export const utime: CallErrors<UtimeError> = errorsOf("utime", ["EPERM", "ENOENT", "EACCES", "EROFS"])
+
+/**
+ * What `utimes` fails with: the errnos of utimes(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type UtimesError =
+  | E.EPERM
+  | E.ENOENT
+  | E.EACCES
+  | E.EROFS
+  | OtherErrno
+export const utimes: CallErrors<UtimesError> = errorsOf("utimes", ["EPERM", "ENOENT", "EACCES", "EROFS"])
+
+/**
+ * What `futimesat` fails with: the errnos of futimesat(2), utimes(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type FutimesatError =
+  | E.EPERM
+  | E.ENOENT
+  | E.EBADF
+  | E.EACCES
+  | E.ENOTDIR
+  | E.EROFS
+  | OtherErrno
+export const futimesat: CallErrors<FutimesatError> = errorsOf("futimesat", ["EPERM", "ENOENT", "EBADF", "EACCES", "ENOTDIR", "EROFS"])
+
+/**
+ * What `utimensat` fails with: the errnos of utimensat(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type UtimensatError =
+  | E.EPERM
+  | E.ENOENT
+  | E.ESRCH
+  | E.EBADF
+  | E.EACCES
+  | E.EFAULT
+  | E.ENOTDIR
+  | E.EINVAL
+  | E.EROFS
+  | E.ENAMETOOLONG
+  | E.ELOOP
+  | OtherErrno
+export const utimensat: CallErrors<UtimensatError> = errorsOf("utimensat", ["EPERM", "ENOENT", "ESRCH", "EBADF", "EACCES", "EFAULT", "ENOTDIR", "EINVAL", "EROFS", "ENAMETOOLONG", "ELOOP"])
+
+/**
+ * What `statfs` fails with: the errnos of statfs(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type StatfsError =
+  | E.ENOENT
+  | E.EINTR
+  | E.EIO
+  | E.EBADF
+  | E.ENOMEM
+  | E.EACCES
+  | E.EFAULT
+  | E.ENOTDIR
+  | E.ENAMETOOLONG
+  | E.ENOSYS
+  | E.ELOOP
+  | E.EOVERFLOW
+  | OtherErrno
+export const statfs: CallErrors<StatfsError> = errorsOf("statfs", ["ENOENT", "EINTR", "EIO", "EBADF", "ENOMEM", "EACCES", "EFAULT", "ENOTDIR", "ENAMETOOLONG", "ENOSYS", "ELOOP", "EOVERFLOW"])
+
+/**
+ * What `fstatfs` fails with: the errnos of fstatfs(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type FstatfsError =
+  | E.ENOENT
+  | E.EINTR
+  | E.EIO
+  | E.EBADF
+  | E.ENOMEM
+  | E.EACCES
+  | E.EFAULT
+  | E.ENOTDIR
+  | E.ENAMETOOLONG
+  | E.ENOSYS
+  | E.ELOOP
+  | E.EOVERFLOW
+  | OtherErrno
+export const fstatfs: CallErrors<FstatfsError> = errorsOf("fstatfs", ["ENOENT", "EINTR", "EIO", "EBADF", "ENOMEM", "EACCES", "EFAULT", "ENOTDIR", "ENAMETOOLONG", "ENOSYS", "ELOOP", "EOVERFLOW"])
+
+/**
+ * What `ustat` fails with: the errnos of ustat(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type UstatError =
+  | E.EFAULT
+  | E.EINVAL
+  | E.ENOSYS
+  | OtherErrno
+export const ustat: CallErrors<UstatError> = errorsOf("ustat", ["EFAULT", "EINVAL", "ENOSYS"])
+
+/**
+ * What `cachestat` fails with: the errnos of the kernel's documentation, and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type CachestatError =
+  | E.EPERM
+  | E.EBADF
+  | E.EFAULT
+  | E.EINVAL
+  | E.EOPNOTSUPP
+  | OtherErrno
+export const cachestat: CallErrors<CachestatError> = errorsOf("cachestat", ["EPERM", "EBADF", "EFAULT", "EINVAL", "EOPNOTSUPP"])
+
+/**
+ * What `lookup_dcookie` fails with: the errnos of lookup_dcookie(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type LookupDcookieError =
+  | E.EPERM
+  | E.ENOMEM
+  | E.EFAULT
+  | E.EINVAL
+  | E.ERANGE
+  | E.ENAMETOOLONG
+  | E.ENOSYS
+  | OtherErrno
+export const lookup_dcookie: CallErrors<LookupDcookieError> = errorsOf("lookup_dcookie", ["EPERM", "ENOMEM", "EFAULT", "EINVAL", "ERANGE", "ENAMETOOLONG", "ENOSYS"])
+
+/**
+ * What `setxattr` fails with: the errnos of setxattr(2), stat(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type SetxattrError =
+  | E.EPERM
+  | E.ENOENT
+  | E.EBADF
+  | E.ENOMEM
+  | E.EACCES
+  | E.EFAULT
+  | E.EEXIST
+  | E.ENOTDIR
+  | E.EINVAL
+  | E.ENOSPC
+  | E.ERANGE
+  | E.ENAMETOOLONG
+  | E.ELOOP
+  | E.ENODATA
+  | E.EOVERFLOW
+  | E.EOPNOTSUPP
+  | E.EDQUOT
+  | OtherErrno
+export const setxattr: CallErrors<SetxattrError> = errorsOf("setxattr", ["EPERM", "ENOENT", "EBADF", "ENOMEM", "EACCES", "EFAULT", "EEXIST", "ENOTDIR", "EINVAL", "ENOSPC", "ERANGE", "ENAMETOOLONG", "ELOOP", "ENODATA", "EOVERFLOW", "EOPNOTSUPP", "EDQUOT"])
+
+/**
+ * What `lsetxattr` fails with: the errnos of setxattr(2), stat(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type LsetxattrError =
+  | E.EPERM
+  | E.ENOENT
+  | E.EBADF
+  | E.ENOMEM
+  | E.EACCES
+  | E.EFAULT
+  | E.EEXIST
+  | E.ENOTDIR
+  | E.EINVAL
+  | E.ENOSPC
+  | E.ERANGE
+  | E.ENAMETOOLONG
+  | E.ELOOP
+  | E.ENODATA
+  | E.EOVERFLOW
+  | E.EOPNOTSUPP
+  | E.EDQUOT
+  | OtherErrno
+export const lsetxattr: CallErrors<LsetxattrError> = errorsOf("lsetxattr", ["EPERM", "ENOENT", "EBADF", "ENOMEM", "EACCES", "EFAULT", "EEXIST", "ENOTDIR", "EINVAL", "ENOSPC", "ERANGE", "ENAMETOOLONG", "ELOOP", "ENODATA", "EOVERFLOW", "EOPNOTSUPP", "EDQUOT"])
+
+/**
+ * What `fsetxattr` fails with: the errnos of setxattr(2), stat(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type FsetxattrError =
+  | E.EPERM
+  | E.ENOENT
+  | E.EBADF
+  | E.ENOMEM
+  | E.EACCES
+  | E.EFAULT
+  | E.EEXIST
+  | E.ENOTDIR
+  | E.EINVAL
+  | E.ENOSPC
+  | E.ERANGE
+  | E.ENAMETOOLONG
+  | E.ELOOP
+  | E.ENODATA
+  | E.EOVERFLOW
+  | E.EOPNOTSUPP
+  | E.EDQUOT
+  | OtherErrno
+export const fsetxattr: CallErrors<FsetxattrError> = errorsOf("fsetxattr", ["EPERM", "ENOENT", "EBADF", "ENOMEM", "EACCES", "EFAULT", "EEXIST", "ENOTDIR", "EINVAL", "ENOSPC", "ERANGE", "ENAMETOOLONG", "ELOOP", "ENODATA", "EOVERFLOW", "EOPNOTSUPP", "EDQUOT"])
+
+/**
+ * What `getxattr` fails with: the errnos of getxattr(2), stat(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type GetxattrError =
+  | E.ENOENT
+  | E.E2BIG
+  | E.EBADF
+  | E.ENOMEM
+  | E.EACCES
+  | E.EFAULT
+  | E.ENOTDIR
+  | E.EINVAL
+  | E.ERANGE
+  | E.ENAMETOOLONG
+  | E.ELOOP
+  | E.ENODATA
+  | E.EOVERFLOW
+  | E.EOPNOTSUPP
+  | OtherErrno
+export const getxattr: CallErrors<GetxattrError> = errorsOf("getxattr", ["ENOENT", "E2BIG", "EBADF", "ENOMEM", "EACCES", "EFAULT", "ENOTDIR", "EINVAL", "ERANGE", "ENAMETOOLONG", "ELOOP", "ENODATA", "EOVERFLOW", "EOPNOTSUPP"])
+
+/**
+ * What `lgetxattr` fails with: the errnos of getxattr(2), stat(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type LgetxattrError =
+  | E.ENOENT
+  | E.E2BIG
+  | E.EBADF
+  | E.ENOMEM
+  | E.EACCES
+  | E.EFAULT
+  | E.ENOTDIR
+  | E.EINVAL
+  | E.ERANGE
+  | E.ENAMETOOLONG
+  | E.ELOOP
+  | E.ENODATA
+  | E.EOVERFLOW
+  | E.EOPNOTSUPP
+  | OtherErrno
+export const lgetxattr: CallErrors<LgetxattrError> = errorsOf("lgetxattr", ["ENOENT", "E2BIG", "EBADF", "ENOMEM", "EACCES", "EFAULT", "ENOTDIR", "EINVAL", "ERANGE", "ENAMETOOLONG", "ELOOP", "ENODATA", "EOVERFLOW", "EOPNOTSUPP"])
+
+/**
+ * What `fgetxattr` fails with: the errnos of getxattr(2), stat(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type FgetxattrError =
+  | E.ENOENT
+  | E.E2BIG
+  | E.EBADF
+  | E.ENOMEM
+  | E.EACCES
+  | E.EFAULT
+  | E.ENOTDIR
+  | E.EINVAL
+  | E.ERANGE
+  | E.ENAMETOOLONG
+  | E.ELOOP
+  | E.ENODATA
+  | E.EOVERFLOW
+  | E.EOPNOTSUPP
+  | OtherErrno
+export const fgetxattr: CallErrors<FgetxattrError> = errorsOf("fgetxattr", ["ENOENT", "E2BIG", "EBADF", "ENOMEM", "EACCES", "EFAULT", "ENOTDIR", "EINVAL", "ERANGE", "ENAMETOOLONG", "ELOOP", "ENODATA", "EOVERFLOW", "EOPNOTSUPP"])
+
+/**
+ * What `listxattr` fails with: the errnos of listxattr(2), stat(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type ListxattrError =
+  | E.ENOENT
+  | E.E2BIG
+  | E.EBADF
+  | E.ENOMEM
+  | E.EACCES
+  | E.EFAULT
+  | E.ENOTDIR
+  | E.EINVAL
+  | E.ERANGE
+  | E.ENAMETOOLONG
+  | E.ELOOP
+  | E.EOVERFLOW
+  | E.EOPNOTSUPP
+  | OtherErrno
+export const listxattr: CallErrors<ListxattrError> = errorsOf("listxattr", ["ENOENT", "E2BIG", "EBADF", "ENOMEM", "EACCES", "EFAULT", "ENOTDIR", "EINVAL", "ERANGE", "ENAMETOOLONG", "ELOOP", "EOVERFLOW", "EOPNOTSUPP"])
+
+/**
+ * What `llistxattr` fails with: the errnos of listxattr(2), stat(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type LlistxattrError =
+  | E.ENOENT
+  | E.E2BIG
+  | E.EBADF
+  | E.ENOMEM
+  | E.EACCES
+  | E.EFAULT
+  | E.ENOTDIR
+  | E.EINVAL
+  | E.ERANGE
+  | E.ENAMETOOLONG
+  | E.ELOOP
+  | E.EOVERFLOW
+  | E.EOPNOTSUPP
+  | OtherErrno
+export const llistxattr: CallErrors<LlistxattrError> = errorsOf("llistxattr", ["ENOENT", "E2BIG", "EBADF", "ENOMEM", "EACCES", "EFAULT", "ENOTDIR", "EINVAL", "ERANGE", "ENAMETOOLONG", "ELOOP", "EOVERFLOW", "EOPNOTSUPP"])
+
+/**
+ * What `flistxattr` fails with: the errnos of listxattr(2), stat(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type FlistxattrError =
+  | E.ENOENT
+  | E.E2BIG
+  | E.EBADF
+  | E.ENOMEM
+  | E.EACCES
+  | E.EFAULT
+  | E.ENOTDIR
+  | E.EINVAL
+  | E.ERANGE
+  | E.ENAMETOOLONG
+  | E.ELOOP
+  | E.EOVERFLOW
+  | E.EOPNOTSUPP
+  | OtherErrno
+export const flistxattr: CallErrors<FlistxattrError> = errorsOf("flistxattr", ["ENOENT", "E2BIG", "EBADF", "ENOMEM", "EACCES", "EFAULT", "ENOTDIR", "EINVAL", "ERANGE", "ENAMETOOLONG", "ELOOP", "EOVERFLOW", "EOPNOTSUPP"])
+
+/**
+ * What `removexattr` fails with: the errnos of removexattr(2), stat(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type RemovexattrError =
+  | E.ENOENT
+  | E.EBADF
+  | E.ENOMEM
+  | E.EACCES
+  | E.EFAULT
+  | E.ENOTDIR
+  | E.EINVAL
+  | E.ENAMETOOLONG
+  | E.ELOOP
+  | E.ENODATA
+  | E.EOVERFLOW
+  | E.EOPNOTSUPP
+  | OtherErrno
+export const removexattr: CallErrors<RemovexattrError> = errorsOf("removexattr", ["ENOENT", "EBADF", "ENOMEM", "EACCES", "EFAULT", "ENOTDIR", "EINVAL", "ENAMETOOLONG", "ELOOP", "ENODATA", "EOVERFLOW", "EOPNOTSUPP"])
+
+/**
+ * What `lremovexattr` fails with: the errnos of removexattr(2), stat(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type LremovexattrError =
+  | E.ENOENT
+  | E.EBADF
+  | E.ENOMEM
+  | E.EACCES
+  | E.EFAULT
+  | E.ENOTDIR
+  | E.EINVAL
+  | E.ENAMETOOLONG
+  | E.ELOOP
+  | E.ENODATA
+  | E.EOVERFLOW
+  | E.EOPNOTSUPP
+  | OtherErrno
+export const lremovexattr: CallErrors<LremovexattrError> = errorsOf("lremovexattr", ["ENOENT", "EBADF", "ENOMEM", "EACCES", "EFAULT", "ENOTDIR", "EINVAL", "ENAMETOOLONG", "ELOOP", "ENODATA", "EOVERFLOW", "EOPNOTSUPP"])
+
+/**
+ * What `fremovexattr` fails with: the errnos of removexattr(2), stat(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type FremovexattrError =
+  | E.ENOENT
+  | E.EBADF
+  | E.ENOMEM
+  | E.EACCES
+  | E.EFAULT
+  | E.ENOTDIR
+  | E.EINVAL
+  | E.ENAMETOOLONG
+  | E.ELOOP
+  | E.ENODATA
+  | E.EOVERFLOW
+  | E.EOPNOTSUPP
+  | OtherErrno
+export const fremovexattr: CallErrors<FremovexattrError> = errorsOf("fremovexattr", ["ENOENT", "EBADF", "ENOMEM", "EACCES", "EFAULT", "ENOTDIR", "EINVAL", "ENAMETOOLONG", "ELOOP", "ENODATA", "EOVERFLOW", "EOPNOTSUPP"])
+
+/**
+ * What `setxattrat` fails with: the errnos of setxattr(2), stat(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type SetxattratError =
+  | E.EPERM
+  | E.ENOENT
+  | E.E2BIG
+  | E.EBADF
+  | E.ENOMEM
+  | E.EACCES
+  | E.EFAULT
+  | E.EEXIST
+  | E.ENOTDIR
+  | E.EINVAL
+  | E.ENOSPC
+  | E.ERANGE
+  | E.ENAMETOOLONG
+  | E.ELOOP
+  | E.ENODATA
+  | E.EOVERFLOW
+  | E.EOPNOTSUPP
+  | E.EDQUOT
+  | OtherErrno
+export const setxattrat: CallErrors<SetxattratError> = errorsOf("setxattrat", ["EPERM", "ENOENT", "E2BIG", "EBADF", "ENOMEM", "EACCES", "EFAULT", "EEXIST", "ENOTDIR", "EINVAL", "ENOSPC", "ERANGE", "ENAMETOOLONG", "ELOOP", "ENODATA", "EOVERFLOW", "EOPNOTSUPP", "EDQUOT"])
+
+/**
+ * What `getxattrat` fails with: the errnos of getxattr(2), stat(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type GetxattratError =
+  | E.ENOENT
+  | E.E2BIG
+  | E.EBADF
+  | E.ENOMEM
+  | E.EACCES
+  | E.EFAULT
+  | E.ENOTDIR
+  | E.EINVAL
+  | E.ERANGE
+  | E.ENAMETOOLONG
+  | E.ELOOP
+  | E.ENODATA
+  | E.EOVERFLOW
+  | E.EOPNOTSUPP
+  | OtherErrno
+export const getxattrat: CallErrors<GetxattratError> = errorsOf("getxattrat", ["ENOENT", "E2BIG", "EBADF", "ENOMEM", "EACCES", "EFAULT", "ENOTDIR", "EINVAL", "ERANGE", "ENAMETOOLONG", "ELOOP", "ENODATA", "EOVERFLOW", "EOPNOTSUPP"])
+
+/**
+ * What `listxattrat` fails with: the errnos of listxattr(2), stat(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type ListxattratError =
+  | E.ENOENT
+  | E.E2BIG
+  | E.EBADF
+  | E.ENOMEM
+  | E.EACCES
+  | E.EFAULT
+  | E.ENOTDIR
+  | E.EINVAL
+  | E.ERANGE
+  | E.ENAMETOOLONG
+  | E.ELOOP
+  | E.EOVERFLOW
+  | E.EOPNOTSUPP
+  | OtherErrno
+export const listxattrat: CallErrors<ListxattratError> = errorsOf("listxattrat", ["ENOENT", "E2BIG", "EBADF", "ENOMEM", "EACCES", "EFAULT", "ENOTDIR", "EINVAL", "ERANGE", "ENAMETOOLONG", "ELOOP", "EOVERFLOW", "EOPNOTSUPP"])
+
+/**
+ * What `removexattrat` fails with: the errnos of removexattr(2), stat(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type RemovexattratError =
+  | E.ENOENT
+  | E.EBADF
+  | E.ENOMEM
+  | E.EACCES
+  | E.EFAULT
+  | E.ENOTDIR
+  | E.EINVAL
+  | E.ENAMETOOLONG
+  | E.ELOOP
+  | E.ENODATA
+  | E.EOVERFLOW
+  | E.EOPNOTSUPP
+  | OtherErrno
+export const removexattrat: CallErrors<RemovexattratError> = errorsOf("removexattrat", ["ENOENT", "EBADF", "ENOMEM", "EACCES", "EFAULT", "ENOTDIR", "EINVAL", "ENAMETOOLONG", "ELOOP", "ENODATA", "EOVERFLOW", "EOPNOTSUPP"])
+
+/**
+ * What `file_getattr` fails with: the errnos of the kernel's documentation, and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type FileGetattrError =
+  | E.EPERM
+  | E.ENOENT
+  | E.E2BIG
+  | E.EBADF
+  | E.ENOMEM
+  | E.EACCES
+  | E.EFAULT
+  | E.ENOTDIR
+  | E.EINVAL
+  | E.ENAMETOOLONG
+  | E.ELOOP
+  | E.EOPNOTSUPP
+  | OtherErrno
+export const file_getattr: CallErrors<FileGetattrError> = errorsOf("file_getattr", ["EPERM", "ENOENT", "E2BIG", "EBADF", "ENOMEM", "EACCES", "EFAULT", "ENOTDIR", "EINVAL", "ENAMETOOLONG", "ELOOP", "EOPNOTSUPP"])
+
+/**
+ * What `file_setattr` fails with: the errnos of the kernel's documentation, and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type FileSetattrError =
+  | E.EPERM
+  | E.ENOENT
+  | E.E2BIG
+  | E.EBADF
+  | E.ENOMEM
+  | E.EACCES
+  | E.EFAULT
+  | E.ENOTDIR
+  | E.EINVAL
+  | E.EROFS
+  | E.ENAMETOOLONG
+  | E.ELOOP
+  | E.EOPNOTSUPP
+  | OtherErrno
+export const file_setattr: CallErrors<FileSetattrError> = errorsOf("file_setattr", ["EPERM", "ENOENT", "E2BIG", "EBADF", "ENOMEM", "EACCES", "EFAULT", "ENOTDIR", "EINVAL", "EROFS", "ENAMETOOLONG", "ELOOP", "EOPNOTSUPP"])
+
+/**
+ * What `name_to_handle_at` fails with: the errnos of name_to_handle_at(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type NameToHandleAtError =
+  | E.EPERM
+  | E.ENOENT
+  | E.EBADF
+  | E.EFAULT
+  | E.ENOTDIR
+  | E.EINVAL
+  | E.ELOOP
+  | E.EOVERFLOW
+  | E.EOPNOTSUPP
+  | E.ESTALE
+  | OtherErrno
+export const name_to_handle_at: CallErrors<NameToHandleAtError> = errorsOf("name_to_handle_at", ["EPERM", "ENOENT", "EBADF", "EFAULT", "ENOTDIR", "EINVAL", "ELOOP", "EOVERFLOW", "EOPNOTSUPP", "ESTALE"])
+
+/**
+ * What `open_by_handle_at` fails with: the errnos of open_by_handle_at(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type OpenByHandleAtError =
+  | E.EPERM
+  | E.ENOENT
+  | E.EBADF
+  | E.EFAULT
+  | E.ENOTDIR
+  | E.EINVAL
+  | E.ELOOP
+  | E.EOVERFLOW
+  | E.EOPNOTSUPP
+  | E.ESTALE
+  | OtherErrno
+export const open_by_handle_at: CallErrors<OpenByHandleAtError> = errorsOf("open_by_handle_at", ["EPERM", "ENOENT", "EBADF", "EFAULT", "ENOTDIR", "EINVAL", "ELOOP", "EOVERFLOW", "EOPNOTSUPP", "ESTALE"])
+
+/**
+ * What `inotify_init` fails with: the errnos of inotify_init(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type InotifyInitError =
+  | E.ENOMEM
+  | E.EINVAL
+  | E.ENFILE
+  | E.EMFILE
+  | OtherErrno
+export const inotify_init: CallErrors<InotifyInitError> = errorsOf("inotify_init", ["ENOMEM", "EINVAL", "ENFILE", "EMFILE"])
+
+/**
+ * What `inotify_init1` fails with: the errnos of inotify_init1(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type InotifyInit1Error =
+  | E.ENOMEM
+  | E.EINVAL
+  | E.ENFILE
+  | E.EMFILE
+  | OtherErrno
+export const inotify_init1: CallErrors<InotifyInit1Error> = errorsOf("inotify_init1", ["ENOMEM", "EINVAL", "ENFILE", "EMFILE"])
+
+/**
+ * What `inotify_add_watch` fails with: the errnos of inotify_add_watch(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type InotifyAddWatchError =
+  | E.ENOENT
+  | E.EBADF
+  | E.ENOMEM
+  | E.EACCES
+  | E.EFAULT
+  | E.EEXIST
+  | E.ENOTDIR
+  | E.EINVAL
+  | E.ENOSPC
+  | E.ENAMETOOLONG
+  | OtherErrno
+export const inotify_add_watch: CallErrors<InotifyAddWatchError> = errorsOf("inotify_add_watch", ["ENOENT", "EBADF", "ENOMEM", "EACCES", "EFAULT", "EEXIST", "ENOTDIR", "EINVAL", "ENOSPC", "ENAMETOOLONG"])
+
+/**
+ * What `inotify_rm_watch` fails with: the errnos of inotify_rm_watch(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type InotifyRmWatchError =
+  | E.EBADF
+  | E.EINVAL
+  | OtherErrno
+export const inotify_rm_watch: CallErrors<InotifyRmWatchError> = errorsOf("inotify_rm_watch", ["EBADF", "EINVAL"])
+
+/**
+ * What `fanotify_init` fails with: the errnos of fanotify_init(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type FanotifyInitError =
+  | E.EPERM
+  | E.ENOMEM
+  | E.EINVAL
+  | E.EMFILE
+  | E.ENOSYS
+  | OtherErrno
+export const fanotify_init: CallErrors<FanotifyInitError> = errorsOf("fanotify_init", ["EPERM", "ENOMEM", "EINVAL", "EMFILE", "ENOSYS"])
+
+/**
+ * What `fanotify_mark` fails with: the errnos of fanotify_mark(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type FanotifyMarkError =
+  | E.EPERM
+  | E.ENOENT
+  | E.EBADF
+  | E.ENOMEM
+  | E.EEXIST
+  | E.EXDEV
+  | E.ENODEV
+  | E.ENOTDIR
+  | E.EISDIR
+  | E.EINVAL
+  | E.ENOSPC
+  | E.ENOSYS
+  | E.EOPNOTSUPP
+  | OtherErrno
+export const fanotify_mark: CallErrors<FanotifyMarkError> = errorsOf("fanotify_mark", ["EPERM", "ENOENT", "EBADF", "ENOMEM", "EEXIST", "EXDEV", "ENODEV", "ENOTDIR", "EISDIR", "EINVAL", "ENOSPC", "ENOSYS", "EOPNOTSUPP"])
+
+/**
  * What `kill` fails with: the errnos of kill(2), and `OtherErrno` for whatever else the kernel says.
  *
  * @category errors
@@ -615,6 +3613,991 @@ export type TgkillError =
   | E.EINVAL
   | OtherErrno
 export const tgkill: CallErrors<TgkillError> = errorsOf("tgkill", ["EPERM", "ESRCH", "EAGAIN", "EINVAL"])
+
+/**
+ * What `tkill` fails with: the errnos of tkill(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type TkillError =
+  | E.EPERM
+  | E.ESRCH
+  | E.EAGAIN
+  | E.EINVAL
+  | OtherErrno
+export const tkill: CallErrors<TkillError> = errorsOf("tkill", ["EPERM", "ESRCH", "EAGAIN", "EINVAL"])
+
+/**
+ * What `pidfd_open` fails with: the errnos of pidfd_open(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type PidfdOpenError =
+  | E.ESRCH
+  | E.ENOMEM
+  | E.ENODEV
+  | E.EINVAL
+  | E.ENFILE
+  | E.EMFILE
+  | OtherErrno
+export const pidfd_open: CallErrors<PidfdOpenError> = errorsOf("pidfd_open", ["ESRCH", "ENOMEM", "ENODEV", "EINVAL", "ENFILE", "EMFILE"])
+
+/**
+ * What `pidfd_getfd` fails with: the errnos of pidfd_getfd(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type PidfdGetfdError =
+  | E.EPERM
+  | E.ESRCH
+  | E.EBADF
+  | E.EINVAL
+  | E.ENFILE
+  | E.EMFILE
+  | OtherErrno
+export const pidfd_getfd: CallErrors<PidfdGetfdError> = errorsOf("pidfd_getfd", ["EPERM", "ESRCH", "EBADF", "EINVAL", "ENFILE", "EMFILE"])
+
+/**
+ * What `pidfd_send_signal` fails with: the errnos of pidfd_send_signal(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type PidfdSendSignalError =
+  | E.EPERM
+  | E.ESRCH
+  | E.EBADF
+  | E.EINVAL
+  | OtherErrno
+export const pidfd_send_signal: CallErrors<PidfdSendSignalError> = errorsOf("pidfd_send_signal", ["EPERM", "ESRCH", "EBADF", "EINVAL"])
+
+/**
+ * What `rt_sigqueueinfo` fails with: the errnos of rt_sigqueueinfo(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type RtSigqueueinfoError =
+  | E.EPERM
+  | E.ESRCH
+  | E.EAGAIN
+  | E.EINVAL
+  | OtherErrno
+export const rt_sigqueueinfo: CallErrors<RtSigqueueinfoError> = errorsOf("rt_sigqueueinfo", ["EPERM", "ESRCH", "EAGAIN", "EINVAL"])
+
+/**
+ * What `rt_tgsigqueueinfo` fails with: the errnos of rt_tgsigqueueinfo(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type RtTgsigqueueinfoError =
+  | E.EPERM
+  | E.ESRCH
+  | E.EAGAIN
+  | E.EINVAL
+  | OtherErrno
+export const rt_tgsigqueueinfo: CallErrors<RtTgsigqueueinfoError> = errorsOf("rt_tgsigqueueinfo", ["EPERM", "ESRCH", "EAGAIN", "EINVAL"])
+
+/**
+ * What `rt_sigprocmask` fails with: the errnos of rt_sigprocmask(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type RtSigprocmaskError =
+  | E.EFAULT
+  | E.EINVAL
+  | OtherErrno
+export const rt_sigprocmask: CallErrors<RtSigprocmaskError> = errorsOf("rt_sigprocmask", ["EFAULT", "EINVAL"])
+
+/**
+ * What `rt_sigpending` fails with: the errnos of rt_sigpending(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type RtSigpendingError =
+  | E.EFAULT
+  | OtherErrno
+export const rt_sigpending: CallErrors<RtSigpendingError> = errorsOf("rt_sigpending", ["EFAULT"])
+
+/**
+ * What `rt_sigtimedwait` fails with: the errnos of rt_sigtimedwait(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type RtSigtimedwaitError =
+  | E.EINTR
+  | E.EAGAIN
+  | E.EFAULT
+  | E.EINVAL
+  | OtherErrno
+export const rt_sigtimedwait: CallErrors<RtSigtimedwaitError> = errorsOf("rt_sigtimedwait", ["EINTR", "EAGAIN", "EFAULT", "EINVAL"])
+
+/**
+ * What `rt_sigsuspend` fails with: the errnos of rt_sigsuspend(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type RtSigsuspendError =
+  | E.EINTR
+  | E.EFAULT
+  | OtherErrno
+export const rt_sigsuspend: CallErrors<RtSigsuspendError> = errorsOf("rt_sigsuspend", ["EINTR", "EFAULT"])
+
+/**
+ * What `pause` fails with: the errnos of pause(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type PauseError =
+  | E.EINTR
+  | OtherErrno
+export const pause: CallErrors<PauseError> = errorsOf("pause", ["EINTR"])
+
+/**
+ * What `alarm` fails with: the errnos of alarm(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type AlarmError =
+  | E.ENOSYS
+  | OtherErrno
+export const alarm: CallErrors<AlarmError> = errorsOf("alarm", ["ENOSYS"])
+
+/**
+ * What `getitimer` fails with: the errnos of getitimer(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type GetitimerError =
+  | E.EFAULT
+  | E.EINVAL
+  | OtherErrno
+export const getitimer: CallErrors<GetitimerError> = errorsOf("getitimer", ["EFAULT", "EINVAL"])
+
+/**
+ * What `setitimer` fails with: the errnos of setitimer(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type SetitimerError =
+  | E.EFAULT
+  | E.EINVAL
+  | OtherErrno
+export const setitimer: CallErrors<SetitimerError> = errorsOf("setitimer", ["EFAULT", "EINVAL"])
+
+/**
+ * What `signalfd` fails with: the errnos of signalfd(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type SignalfdError =
+  | E.EBADF
+  | E.ENOMEM
+  | E.ENODEV
+  | E.EINVAL
+  | E.ENFILE
+  | E.EMFILE
+  | OtherErrno
+export const signalfd: CallErrors<SignalfdError> = errorsOf("signalfd", ["EBADF", "ENOMEM", "ENODEV", "EINVAL", "ENFILE", "EMFILE"])
+
+/**
+ * What `signalfd4` fails with: the errnos of signalfd4(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type Signalfd4Error =
+  | E.EBADF
+  | E.ENOMEM
+  | E.ENODEV
+  | E.EINVAL
+  | E.ENFILE
+  | E.EMFILE
+  | OtherErrno
+export const signalfd4: CallErrors<Signalfd4Error> = errorsOf("signalfd4", ["EBADF", "ENOMEM", "ENODEV", "EINVAL", "ENFILE", "EMFILE"])
+
+/**
+ * What `execve` fails with: the errnos of execve(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type ExecveError =
+  | E.EPERM
+  | E.ENOENT
+  | E.EIO
+  | E.E2BIG
+  | E.ENOEXEC
+  | E.EAGAIN
+  | E.ENOMEM
+  | E.EACCES
+  | E.EFAULT
+  | E.ENOTDIR
+  | E.EISDIR
+  | E.EINVAL
+  | E.ENFILE
+  | E.EMFILE
+  | E.ETXTBSY
+  | E.ENAMETOOLONG
+  | E.ELOOP
+  | E.ELIBBAD
+  | OtherErrno
+export const execve: CallErrors<ExecveError> = errorsOf("execve", ["EPERM", "ENOENT", "EIO", "E2BIG", "ENOEXEC", "EAGAIN", "ENOMEM", "EACCES", "EFAULT", "ENOTDIR", "EISDIR", "EINVAL", "ENFILE", "EMFILE", "ETXTBSY", "ENAMETOOLONG", "ELOOP", "ELIBBAD"])
+
+/**
+ * What `execveat` fails with: the errnos of execveat(2), execve(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type ExecveatError =
+  | E.EPERM
+  | E.ENOENT
+  | E.EIO
+  | E.E2BIG
+  | E.ENOEXEC
+  | E.EAGAIN
+  | E.ENOMEM
+  | E.EACCES
+  | E.EFAULT
+  | E.ENOTDIR
+  | E.EISDIR
+  | E.EINVAL
+  | E.ENFILE
+  | E.EMFILE
+  | E.ETXTBSY
+  | E.ENAMETOOLONG
+  | E.ELOOP
+  | E.ELIBBAD
+  | OtherErrno
+export const execveat: CallErrors<ExecveatError> = errorsOf("execveat", ["EPERM", "ENOENT", "EIO", "E2BIG", "ENOEXEC", "EAGAIN", "ENOMEM", "EACCES", "EFAULT", "ENOTDIR", "EISDIR", "EINVAL", "ENFILE", "EMFILE", "ETXTBSY", "ENAMETOOLONG", "ELOOP", "ELIBBAD"])
+
+/**
+ * What `wait4` fails with: the errnos of waitpid(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type Wait4Error =
+  | E.ESRCH
+  | E.EINTR
+  | E.ECHILD
+  | E.EAGAIN
+  | E.EINVAL
+  | OtherErrno
+export const wait4: CallErrors<Wait4Error> = errorsOf("wait4", ["ESRCH", "EINTR", "ECHILD", "EAGAIN", "EINVAL"])
+
+/**
+ * What `waitid` fails with: the errnos of waitid(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type WaitidError =
+  | E.ESRCH
+  | E.EINTR
+  | E.EBADF
+  | E.ECHILD
+  | E.EAGAIN
+  | E.EINVAL
+  | OtherErrno
+export const waitid: CallErrors<WaitidError> = errorsOf("waitid", ["ESRCH", "EINTR", "EBADF", "ECHILD", "EAGAIN", "EINVAL"])
+
+/**
+ * What `setuid` fails with: the errnos of setuid(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type SetuidError =
+  | E.EPERM
+  | E.EAGAIN
+  | E.EINVAL
+  | OtherErrno
+export const setuid: CallErrors<SetuidError> = errorsOf("setuid", ["EPERM", "EAGAIN", "EINVAL"])
+
+/**
+ * What `setgid` fails with: the errnos of setgid(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type SetgidError =
+  | E.EPERM
+  | E.EINVAL
+  | OtherErrno
+export const setgid: CallErrors<SetgidError> = errorsOf("setgid", ["EPERM", "EINVAL"])
+
+/**
+ * What `setreuid` fails with: the errnos of setreuid(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type SetreuidError =
+  | E.EPERM
+  | E.EAGAIN
+  | E.EINVAL
+  | OtherErrno
+export const setreuid: CallErrors<SetreuidError> = errorsOf("setreuid", ["EPERM", "EAGAIN", "EINVAL"])
+
+/**
+ * What `setregid` fails with: the errnos of setregid(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type SetregidError =
+  | E.EPERM
+  | E.EAGAIN
+  | E.EINVAL
+  | OtherErrno
+export const setregid: CallErrors<SetregidError> = errorsOf("setregid", ["EPERM", "EAGAIN", "EINVAL"])
+
+/**
+ * What `setresuid` fails with: the errnos of setresuid(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type SetresuidError =
+  | E.EPERM
+  | E.EAGAIN
+  | E.EINVAL
+  | OtherErrno
+export const setresuid: CallErrors<SetresuidError> = errorsOf("setresuid", ["EPERM", "EAGAIN", "EINVAL"])
+
+/**
+ * What `setresgid` fails with: the errnos of setresgid(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type SetresgidError =
+  | E.EPERM
+  | E.EAGAIN
+  | E.EINVAL
+  | OtherErrno
+export const setresgid: CallErrors<SetresgidError> = errorsOf("setresgid", ["EPERM", "EAGAIN", "EINVAL"])
+
+/**
+ * What `getresuid` fails with: the errnos of getresuid(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type GetresuidError =
+  | E.EFAULT
+  | OtherErrno
+export const getresuid: CallErrors<GetresuidError> = errorsOf("getresuid", ["EFAULT"])
+
+/**
+ * What `getresgid` fails with: the errnos of getresgid(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type GetresgidError =
+  | E.EFAULT
+  | OtherErrno
+export const getresgid: CallErrors<GetresgidError> = errorsOf("getresgid", ["EFAULT"])
+
+/**
+ * What `getgroups` fails with: the errnos of getgroups(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type GetgroupsError =
+  | E.EPERM
+  | E.ENOMEM
+  | E.EFAULT
+  | E.EINVAL
+  | OtherErrno
+export const getgroups: CallErrors<GetgroupsError> = errorsOf("getgroups", ["EPERM", "ENOMEM", "EFAULT", "EINVAL"])
+
+/**
+ * What `setgroups` fails with: the errnos of setgroups(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type SetgroupsError =
+  | E.EPERM
+  | E.ENOMEM
+  | E.EFAULT
+  | E.EINVAL
+  | OtherErrno
+export const setgroups: CallErrors<SetgroupsError> = errorsOf("setgroups", ["EPERM", "ENOMEM", "EFAULT", "EINVAL"])
+
+/**
+ * What `getpgid` fails with: the errnos of getpgid(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type GetpgidError =
+  | E.EPERM
+  | E.ESRCH
+  | E.EACCES
+  | E.EINVAL
+  | OtherErrno
+export const getpgid: CallErrors<GetpgidError> = errorsOf("getpgid", ["EPERM", "ESRCH", "EACCES", "EINVAL"])
+
+/**
+ * What `setpgid` fails with: the errnos of setpgid(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type SetpgidError =
+  | E.EPERM
+  | E.ESRCH
+  | E.EACCES
+  | E.EINVAL
+  | OtherErrno
+export const setpgid: CallErrors<SetpgidError> = errorsOf("setpgid", ["EPERM", "ESRCH", "EACCES", "EINVAL"])
+
+/**
+ * What `getpgrp` fails with: the errnos of the kernel's documentation, and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type GetpgrpError =
+  | E.ENOSYS
+  | OtherErrno
+export const getpgrp: CallErrors<GetpgrpError> = errorsOf("getpgrp", ["ENOSYS"])
+
+/**
+ * What `getsid` fails with: the errnos of getsid(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type GetsidError =
+  | E.EPERM
+  | E.ESRCH
+  | OtherErrno
+export const getsid: CallErrors<GetsidError> = errorsOf("getsid", ["EPERM", "ESRCH"])
+
+/**
+ * What `setsid` fails with: the errnos of setsid(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type SetsidError =
+  | E.EPERM
+  | OtherErrno
+export const setsid: CallErrors<SetsidError> = errorsOf("setsid", ["EPERM"])
+
+/**
+ * What `capget` fails with: the errnos of capget(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type CapgetError =
+  | E.EPERM
+  | E.ESRCH
+  | E.EFAULT
+  | E.EINVAL
+  | OtherErrno
+export const capget: CallErrors<CapgetError> = errorsOf("capget", ["EPERM", "ESRCH", "EFAULT", "EINVAL"])
+
+/**
+ * What `capset` fails with: the errnos of capset(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type CapsetError =
+  | E.EPERM
+  | E.ESRCH
+  | E.EFAULT
+  | E.EINVAL
+  | OtherErrno
+export const capset: CallErrors<CapsetError> = errorsOf("capset", ["EPERM", "ESRCH", "EFAULT", "EINVAL"])
+
+/**
+ * What `getrlimit` fails with: the errnos of getrlimit(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type GetrlimitError =
+  | E.EPERM
+  | E.ESRCH
+  | E.EFAULT
+  | E.EINVAL
+  | OtherErrno
+export const getrlimit: CallErrors<GetrlimitError> = errorsOf("getrlimit", ["EPERM", "ESRCH", "EFAULT", "EINVAL"])
+
+/**
+ * What `setrlimit` fails with: the errnos of setrlimit(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type SetrlimitError =
+  | E.EPERM
+  | E.ESRCH
+  | E.EFAULT
+  | E.EINVAL
+  | OtherErrno
+export const setrlimit: CallErrors<SetrlimitError> = errorsOf("setrlimit", ["EPERM", "ESRCH", "EFAULT", "EINVAL"])
+
+/**
+ * What `prlimit64` fails with: the errnos of prlimit64(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type Prlimit64Error =
+  | E.EPERM
+  | E.ESRCH
+  | E.EFAULT
+  | E.EINVAL
+  | OtherErrno
+export const prlimit64: CallErrors<Prlimit64Error> = errorsOf("prlimit64", ["EPERM", "ESRCH", "EFAULT", "EINVAL"])
+
+/**
+ * What `getrusage` fails with: the errnos of getrusage(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type GetrusageError =
+  | E.EFAULT
+  | E.EINVAL
+  | OtherErrno
+export const getrusage: CallErrors<GetrusageError> = errorsOf("getrusage", ["EFAULT", "EINVAL"])
+
+/**
+ * What `times` fails with: the errnos of times(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type TimesError =
+  | E.EFAULT
+  | OtherErrno
+export const times: CallErrors<TimesError> = errorsOf("times", ["EFAULT"])
+
+/**
+ * What `getpriority` fails with: the errnos of getpriority(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type GetpriorityError =
+  | E.EPERM
+  | E.ESRCH
+  | E.EACCES
+  | E.EINVAL
+  | OtherErrno
+export const getpriority: CallErrors<GetpriorityError> = errorsOf("getpriority", ["EPERM", "ESRCH", "EACCES", "EINVAL"])
+
+/**
+ * What `setpriority` fails with: the errnos of setpriority(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type SetpriorityError =
+  | E.EPERM
+  | E.ESRCH
+  | E.EACCES
+  | E.EINVAL
+  | OtherErrno
+export const setpriority: CallErrors<SetpriorityError> = errorsOf("setpriority", ["EPERM", "ESRCH", "EACCES", "EINVAL"])
+
+/**
+ * What `ioprio_get` fails with: the errnos of ioprio_get(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type IoprioGetError =
+  | E.EPERM
+  | E.ESRCH
+  | E.EINVAL
+  | OtherErrno
+export const ioprio_get: CallErrors<IoprioGetError> = errorsOf("ioprio_get", ["EPERM", "ESRCH", "EINVAL"])
+
+/**
+ * What `ioprio_set` fails with: the errnos of ioprio_set(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type IoprioSetError =
+  | E.EPERM
+  | E.ESRCH
+  | E.EINVAL
+  | OtherErrno
+export const ioprio_set: CallErrors<IoprioSetError> = errorsOf("ioprio_set", ["EPERM", "ESRCH", "EINVAL"])
+
+/**
+ * What `sched_setparam` fails with: the errnos of sched_setparam(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type SchedSetparamError =
+  | E.EPERM
+  | E.ESRCH
+  | E.EINVAL
+  | OtherErrno
+export const sched_setparam: CallErrors<SchedSetparamError> = errorsOf("sched_setparam", ["EPERM", "ESRCH", "EINVAL"])
+
+/**
+ * What `sched_getparam` fails with: the errnos of sched_getparam(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type SchedGetparamError =
+  | E.EPERM
+  | E.ESRCH
+  | E.EINVAL
+  | OtherErrno
+export const sched_getparam: CallErrors<SchedGetparamError> = errorsOf("sched_getparam", ["EPERM", "ESRCH", "EINVAL"])
+
+/**
+ * What `sched_setscheduler` fails with: the errnos of sched_setscheduler(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type SchedSetschedulerError =
+  | E.EPERM
+  | E.ESRCH
+  | E.EINVAL
+  | OtherErrno
+export const sched_setscheduler: CallErrors<SchedSetschedulerError> = errorsOf("sched_setscheduler", ["EPERM", "ESRCH", "EINVAL"])
+
+/**
+ * What `sched_getscheduler` fails with: the errnos of sched_getscheduler(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type SchedGetschedulerError =
+  | E.EPERM
+  | E.ESRCH
+  | E.EINVAL
+  | OtherErrno
+export const sched_getscheduler: CallErrors<SchedGetschedulerError> = errorsOf("sched_getscheduler", ["EPERM", "ESRCH", "EINVAL"])
+
+/**
+ * What `sched_get_priority_max` fails with: the errnos of sched_get_priority_max(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type SchedGetPriorityMaxError =
+  | E.EINVAL
+  | OtherErrno
+export const sched_get_priority_max: CallErrors<SchedGetPriorityMaxError> = errorsOf("sched_get_priority_max", ["EINVAL"])
+
+/**
+ * What `sched_get_priority_min` fails with: the errnos of sched_get_priority_min(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type SchedGetPriorityMinError =
+  | E.EINVAL
+  | OtherErrno
+export const sched_get_priority_min: CallErrors<SchedGetPriorityMinError> = errorsOf("sched_get_priority_min", ["EINVAL"])
+
+/**
+ * What `sched_rr_get_interval` fails with: the errnos of sched_rr_get_interval(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type SchedRrGetIntervalError =
+  | E.ESRCH
+  | E.EFAULT
+  | E.EINVAL
+  | E.ENOSYS
+  | OtherErrno
+export const sched_rr_get_interval: CallErrors<SchedRrGetIntervalError> = errorsOf("sched_rr_get_interval", ["ESRCH", "EFAULT", "EINVAL", "ENOSYS"])
+
+/**
+ * What `sched_setaffinity` fails with: the errnos of sched_setaffinity(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type SchedSetaffinityError =
+  | E.EPERM
+  | E.ESRCH
+  | E.EFAULT
+  | E.EINVAL
+  | OtherErrno
+export const sched_setaffinity: CallErrors<SchedSetaffinityError> = errorsOf("sched_setaffinity", ["EPERM", "ESRCH", "EFAULT", "EINVAL"])
+
+/**
+ * What `sched_getaffinity` fails with: the errnos of sched_getaffinity(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type SchedGetaffinityError =
+  | E.EPERM
+  | E.ESRCH
+  | E.EFAULT
+  | E.EINVAL
+  | OtherErrno
+export const sched_getaffinity: CallErrors<SchedGetaffinityError> = errorsOf("sched_getaffinity", ["EPERM", "ESRCH", "EFAULT", "EINVAL"])
+
+/**
+ * What `sched_setattr` fails with: the errnos of sched_setattr(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type SchedSetattrError =
+  | E.EPERM
+  | E.ESRCH
+  | E.E2BIG
+  | E.EBUSY
+  | E.EINVAL
+  | OtherErrno
+export const sched_setattr: CallErrors<SchedSetattrError> = errorsOf("sched_setattr", ["EPERM", "ESRCH", "E2BIG", "EBUSY", "EINVAL"])
+
+/**
+ * What `sched_getattr` fails with: the errnos of sched_getattr(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type SchedGetattrError =
+  | E.EPERM
+  | E.ESRCH
+  | E.E2BIG
+  | E.EBUSY
+  | E.EINVAL
+  | OtherErrno
+export const sched_getattr: CallErrors<SchedGetattrError> = errorsOf("sched_getattr", ["EPERM", "ESRCH", "E2BIG", "EBUSY", "EINVAL"])
+
+/**
+ * What `getcpu` fails with: the errnos of getcpu(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type GetcpuError =
+  | E.EFAULT
+  | OtherErrno
+export const getcpu: CallErrors<GetcpuError> = errorsOf("getcpu", ["EFAULT"])
+
+/**
+ * What `get_robust_list` fails with: the errnos of get_robust_list(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type GetRobustListError =
+  | E.EPERM
+  | E.ESRCH
+  | E.EFAULT
+  | E.EINVAL
+  | OtherErrno
+export const get_robust_list: CallErrors<GetRobustListError> = errorsOf("get_robust_list", ["EPERM", "ESRCH", "EFAULT", "EINVAL"])
+
+/**
+ * What `personality` fails with: the errnos of personality(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type PersonalityError =
+  | E.EINVAL
+  | OtherErrno
+export const personality: CallErrors<PersonalityError> = errorsOf("personality", ["EINVAL"])
+
+/**
+ * What `unshare` fails with: the errnos of unshare(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type UnshareError =
+  | E.EPERM
+  | E.ENOMEM
+  | E.EINVAL
+  | E.ENOSPC
+  | E.EUSERS
+  | OtherErrno
+export const unshare: CallErrors<UnshareError> = errorsOf("unshare", ["EPERM", "ENOMEM", "EINVAL", "ENOSPC", "EUSERS"])
+
+/**
+ * What `setns` fails with: the errnos of setns(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type SetnsError =
+  | E.EPERM
+  | E.ESRCH
+  | E.EBADF
+  | E.ENOMEM
+  | E.EINVAL
+  | OtherErrno
+export const setns: CallErrors<SetnsError> = errorsOf("setns", ["EPERM", "ESRCH", "EBADF", "ENOMEM", "EINVAL"])
+
+/**
+ * What `prctl` fails with: the errnos of prctl(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type PrctlError =
+  | E.EPERM
+  | E.ENXIO
+  | E.EBADF
+  | E.EACCES
+  | E.EFAULT
+  | E.EBUSY
+  | E.ENODEV
+  | E.EINVAL
+  | E.ERANGE
+  | E.EOPNOTSUPP
+  | OtherErrno
+export const prctl: CallErrors<PrctlError> = errorsOf("prctl", ["EPERM", "ENXIO", "EBADF", "EACCES", "EFAULT", "EBUSY", "ENODEV", "EINVAL", "ERANGE", "EOPNOTSUPP"])
+
+/**
+ * What `modify_ldt` fails with: the errnos of modify_ldt(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type ModifyLdtError =
+  | E.EFAULT
+  | E.EINVAL
+  | E.ENOSYS
+  | OtherErrno
+export const modify_ldt: CallErrors<ModifyLdtError> = errorsOf("modify_ldt", ["EFAULT", "EINVAL", "ENOSYS"])
+
+/**
+ * What `iopl` fails with: the errnos of iopl(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type IoplError =
+  | E.EPERM
+  | E.EINVAL
+  | E.ENOSYS
+  | OtherErrno
+export const iopl: CallErrors<IoplError> = errorsOf("iopl", ["EPERM", "EINVAL", "ENOSYS"])
+
+/**
+ * What `ioperm` fails with: the errnos of ioperm(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type IopermError =
+  | E.EPERM
+  | E.EIO
+  | E.ENOMEM
+  | E.EINVAL
+  | OtherErrno
+export const ioperm: CallErrors<IopermError> = errorsOf("ioperm", ["EPERM", "EIO", "ENOMEM", "EINVAL"])
+
+/**
+ * What `kcmp` fails with: the errnos of kcmp(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type KcmpError =
+  | E.EPERM
+  | E.ENOENT
+  | E.ESRCH
+  | E.EBADF
+  | E.EFAULT
+  | E.EINVAL
+  | OtherErrno
+export const kcmp: CallErrors<KcmpError> = errorsOf("kcmp", ["EPERM", "ENOENT", "ESRCH", "EBADF", "EFAULT", "EINVAL"])
+
+/**
+ * What `process_vm_readv` fails with: the errnos of process_vm_readv(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type ProcessVmReadvError =
+  | E.EPERM
+  | E.ESRCH
+  | E.ENOMEM
+  | E.EFAULT
+  | E.EINVAL
+  | OtherErrno
+export const process_vm_readv: CallErrors<ProcessVmReadvError> = errorsOf("process_vm_readv", ["EPERM", "ESRCH", "ENOMEM", "EFAULT", "EINVAL"])
+
+/**
+ * What `process_vm_writev` fails with: the errnos of process_vm_writev(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type ProcessVmWritevError =
+  | E.EPERM
+  | E.ESRCH
+  | E.ENOMEM
+  | E.EFAULT
+  | E.EINVAL
+  | OtherErrno
+export const process_vm_writev: CallErrors<ProcessVmWritevError> = errorsOf("process_vm_writev", ["EPERM", "ESRCH", "ENOMEM", "EFAULT", "EINVAL"])
+
+/**
+ * What `ptrace` fails with: the errnos of ptrace(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type PtraceError =
+  | E.EPERM
+  | E.ESRCH
+  | E.EIO
+  | E.EFAULT
+  | E.EBUSY
+  | E.EINVAL
+  | OtherErrno
+export const ptrace: CallErrors<PtraceError> = errorsOf("ptrace", ["EPERM", "ESRCH", "EIO", "EFAULT", "EBUSY", "EINVAL"])
+
+/**
+ * What `membarrier` fails with: the errnos of membarrier(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type MembarrierError =
+  | E.EPERM
+  | E.EINVAL
+  | E.ENOSYS
+  | OtherErrno
+export const membarrier: CallErrors<MembarrierError> = errorsOf("membarrier", ["EPERM", "EINVAL", "ENOSYS"])
 
 /**
  * What `uname` fails with: the errnos of uname(2), and `OtherErrno` for whatever else the kernel says.
@@ -643,21 +4626,221 @@ export type GetrandomError =
 export const getrandom: CallErrors<GetrandomError> = errorsOf("getrandom", ["EINTR", "EAGAIN", "EFAULT", "EINVAL", "ENOSYS"])
 
 /**
- * What `getcwd` fails with: the errnos of getcwd(2), and `OtherErrno` for whatever else the kernel says.
+ * What `sysinfo` fails with: the errnos of sysinfo(2), and `OtherErrno` for whatever else the kernel says.
  *
  * @category errors
  * @since 0.1.0
  */
-export type GetcwdError =
+export type SysinfoError =
+  | E.EFAULT
+  | OtherErrno
+export const sysinfo: CallErrors<SysinfoError> = errorsOf("sysinfo", ["EFAULT"])
+
+/**
+ * What `syslog` fails with: the errnos of syslog(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type SyslogError =
+  | E.EPERM
+  | E.EINVAL
+  | E.ENOSYS
+  | OtherErrno
+export const syslog: CallErrors<SyslogError> = errorsOf("syslog", ["EPERM", "EINVAL", "ENOSYS"])
+
+/**
+ * What `sethostname` fails with: the errnos of sethostname(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type SethostnameError =
+  | E.EPERM
+  | E.EFAULT
+  | E.EINVAL
+  | E.ENAMETOOLONG
+  | OtherErrno
+export const sethostname: CallErrors<SethostnameError> = errorsOf("sethostname", ["EPERM", "EFAULT", "EINVAL", "ENAMETOOLONG"])
+
+/**
+ * What `setdomainname` fails with: the errnos of setdomainname(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type SetdomainnameError =
+  | E.EPERM
+  | E.EFAULT
+  | E.EINVAL
+  | OtherErrno
+export const setdomainname: CallErrors<SetdomainnameError> = errorsOf("setdomainname", ["EPERM", "EFAULT", "EINVAL"])
+
+/**
+ * What `reboot` fails with: the errnos of reboot(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type RebootError =
+  | E.EPERM
+  | E.EFAULT
+  | E.EINVAL
+  | OtherErrno
+export const reboot: CallErrors<RebootError> = errorsOf("reboot", ["EPERM", "EFAULT", "EINVAL"])
+
+/**
+ * What `vhangup` fails with: the errnos of vhangup(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type VhangupError =
+  | E.EPERM
+  | OtherErrno
+export const vhangup: CallErrors<VhangupError> = errorsOf("vhangup", ["EPERM"])
+
+/**
+ * What `acct` fails with: the errnos of acct(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type AcctError =
+  | E.EPERM
   | E.ENOENT
+  | E.EIO
   | E.ENOMEM
   | E.EACCES
   | E.EFAULT
-  | E.EINVAL
-  | E.ERANGE
+  | E.ENOTDIR
+  | E.EISDIR
+  | E.ENFILE
+  | E.EROFS
   | E.ENAMETOOLONG
+  | E.ENOSYS
+  | E.ELOOP
+  | E.EUSERS
   | OtherErrno
-export const getcwd: CallErrors<GetcwdError> = errorsOf("getcwd", ["ENOENT", "ENOMEM", "EACCES", "EFAULT", "EINVAL", "ERANGE", "ENAMETOOLONG"])
+export const acct: CallErrors<AcctError> = errorsOf("acct", ["EPERM", "ENOENT", "EIO", "ENOMEM", "EACCES", "EFAULT", "ENOTDIR", "EISDIR", "ENFILE", "EROFS", "ENAMETOOLONG", "ENOSYS", "ELOOP", "EUSERS"])
+
+/**
+ * What `init_module` fails with: the errnos of init_module(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type InitModuleError =
+  | E.EPERM
+  | E.ENOEXEC
+  | E.EBADF
+  | E.ENOMEM
+  | E.EFAULT
+  | E.EBUSY
+  | E.EEXIST
+  | E.EINVAL
+  | E.ETXTBSY
+  | E.EFBIG
+  | E.EBADMSG
+  | E.ENOKEY
+  | OtherErrno
+export const init_module: CallErrors<InitModuleError> = errorsOf("init_module", ["EPERM", "ENOEXEC", "EBADF", "ENOMEM", "EFAULT", "EBUSY", "EEXIST", "EINVAL", "ETXTBSY", "EFBIG", "EBADMSG", "ENOKEY"])
+
+/**
+ * What `finit_module` fails with: the errnos of init_module(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type FinitModuleError =
+  | E.EPERM
+  | E.ENOEXEC
+  | E.EBADF
+  | E.ENOMEM
+  | E.EFAULT
+  | E.EBUSY
+  | E.EEXIST
+  | E.EINVAL
+  | E.ETXTBSY
+  | E.EFBIG
+  | E.EBADMSG
+  | E.ENOKEY
+  | OtherErrno
+export const finit_module: CallErrors<FinitModuleError> = errorsOf("finit_module", ["EPERM", "ENOEXEC", "EBADF", "ENOMEM", "EFAULT", "EBUSY", "EEXIST", "EINVAL", "ETXTBSY", "EFBIG", "EBADMSG", "ENOKEY"])
+
+/**
+ * What `delete_module` fails with: the errnos of delete_module(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type DeleteModuleError =
+  | E.EPERM
+  | E.ENOENT
+  | E.EAGAIN
+  | E.EFAULT
+  | E.EBUSY
+  | OtherErrno
+export const delete_module: CallErrors<DeleteModuleError> = errorsOf("delete_module", ["EPERM", "ENOENT", "EAGAIN", "EFAULT", "EBUSY"])
+
+/**
+ * What `kexec_load` fails with: the errnos of kexec_load(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type KexecLoadError =
+  | E.EPERM
+  | E.ENOEXEC
+  | E.EBADF
+  | E.ENOMEM
+  | E.EBUSY
+  | E.EINVAL
+  | E.EADDRNOTAVAIL
+  | OtherErrno
+export const kexec_load: CallErrors<KexecLoadError> = errorsOf("kexec_load", ["EPERM", "ENOEXEC", "EBADF", "ENOMEM", "EBUSY", "EINVAL", "EADDRNOTAVAIL"])
+
+/**
+ * What `kexec_file_load` fails with: the errnos of kexec_load(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type KexecFileLoadError =
+  | E.EPERM
+  | E.ENOEXEC
+  | E.EBADF
+  | E.ENOMEM
+  | E.EBUSY
+  | E.EINVAL
+  | E.EADDRNOTAVAIL
+  | OtherErrno
+export const kexec_file_load: CallErrors<KexecFileLoadError> = errorsOf("kexec_file_load", ["EPERM", "ENOEXEC", "EBADF", "ENOMEM", "EBUSY", "EINVAL", "EADDRNOTAVAIL"])
+
+/**
+ * What `riscv_hwprobe` fails with: the errnos of the kernel's documentation, and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type RiscvHwprobeError =
+  | E.EFAULT
+  | E.EINVAL
+  | E.ENOSYS
+  | OtherErrno
+export const riscv_hwprobe: CallErrors<RiscvHwprobeError> = errorsOf("riscv_hwprobe", ["EFAULT", "EINVAL", "ENOSYS"])
+
+/**
+ * What `riscv_flush_icache` fails with: the errnos of the kernel's documentation, and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type RiscvFlushIcacheError =
+  | E.EINVAL
+  | E.ENOSYS
+  | OtherErrno
+export const riscv_flush_icache: CallErrors<RiscvFlushIcacheError> = errorsOf("riscv_flush_icache", ["EINVAL", "ENOSYS"])
 
 /**
  * What `clock_gettime` fails with: the errnos of clock_gettime(2), and `OtherErrno` for whatever else the kernel says.

@@ -9,10 +9,11 @@ import { codes } from "../errors/errnos.ts"
 import type * as Ioctl from "../Ioctl.ts"
 import type { Buffer } from "../internal/arguments.ts"
 import * as constants from "../internal/constants.ts"
-import { use } from "../internal/descriptor.ts"
-import { inline } from "../internal/invoke.ts"
+import { runOn } from "../internal/descriptor.ts"
+import { onThisThread } from "../internal/invoke.ts"
 import * as Mapping from "../Mapping.ts"
 import * as Syscall from "../Syscall.ts"
+import * as describe from "../syscall/descriptions.ts"
 import { stat } from "./metadata.ts"
 import { type File, own } from "./model.ts"
 
@@ -29,18 +30,17 @@ export const ioctl = <D, A, R, E>(
   request: Ioctl.Request<D, A, R, E>,
   ...[argument]: undefined extends A ? [argument?: A] : [argument: A]
 ): Effect.Effect<R, E> =>
-  use(own(file), request.errors, (fd) => {
-    let memory: ReturnType<typeof request.prepare> = null
-    return inline(
-      request.errors,
-      (call) => {
-        // Without an argument A is void, and undefined is its value.
-        memory = request.prepare(argument as A)
-        return call(Syscall.nr.ioctl, fd, request.code, memory)
-      },
-      (result) => request.decode(Number(result), memory),
-      { fd, request: request.name }
-    )
+  Effect.suspend(() => {
+    const owner = own(file)
+    return runOn(owner, {
+      errors: request.errors,
+      nr: Syscall.nr.ioctl,
+      // Where the request takes no argument A is void, and undefined is its value.
+      prepare: () => [owner.fd, request.code, request.prepare(argument as A)],
+      decode: (result, [, , memory = null]) => request.decode(Number(result), memory),
+      options: onThisThread,
+      subject: { fd: owner.fd, request: request.name }
+    })
   })
 
 /**
@@ -53,8 +53,7 @@ export const fcntl = (
   file: File<unknown>,
   command: number,
   argument: number | bigint | Buffer | null = 0
-): Effect.Effect<number, errors.FcntlError> =>
-  use(own(file), errors.fcntl, (fd) => Syscall.fcntl(fd, command, argument))
+): Effect.Effect<number, errors.FcntlError> => runOn(own(file), describe.fcntl(own(file).fd, command, argument))
 
 /**
  * Maps the file into memory, for as long as the scope is open. The file may be closed before.
@@ -71,19 +70,18 @@ export const mmap = (
   file: File<unknown>,
   options: Mapping.Options & { readonly offset?: number | bigint | undefined }
 ): Effect.Effect<Mapping.Mapping, errors.MmapError | errors.StatxError, Scope.Scope> =>
-  Effect.flatMap(stat(file), ({ stx_mode, stx_size }) =>
-    use(own(file), errors.mmap, (fd) => {
-      const { length, offset = 0 } = options
-      const pages = ((stx_size + pageSize - 1n) / pageSize) * pageSize
-      const isRegular = (stx_mode & constants.S_IFMT) === constants.S_IFREG
-      if (isRegular && Number.isSafeInteger(length) && BigInt(offset) + BigInt(length) > pages) {
-        return Exit.fail(
-          errors.mmap.make(codes.EINVAL, undefined, fd, `length: ${length} at ${offset} is past the file's ${stx_size}`)
-        )
-      }
-      return Mapping.acquire(fd, options)
-    })
-  )
+  Effect.flatMap(stat(file), ({ stx_mode, stx_size }) => {
+    const owner = own(file)
+    const { length, offset = 0 } = options
+    const pages = ((stx_size + pageSize - 1n) / pageSize) * pageSize
+    const isRegular = (stx_mode & constants.S_IFMT) === constants.S_IFREG
+    const valid = Number.isSafeInteger(length) && (typeof offset === "bigint" || Number.isSafeInteger(offset))
+    if (isRegular && valid && BigInt(offset) + BigInt(length) > pages) {
+      const detail = `length: ${length} at ${offset} is past the file's ${stx_size}`
+      return Exit.fail(errors.mmap.make(codes.EINVAL, undefined, owner.fd, detail))
+    }
+    return Mapping.acquire(owner.fd, options, owner)
+  })
 
 // The smallest page of any architecture here: a file's last page is whole at this size too.
 const pageSize = 4096n

@@ -42,8 +42,11 @@ const closeQuietly = (self: Descriptor): Effect.Effect<void> =>
  * Puts the descriptor that a call opens into the scope. The wait of a call that waits can be interrupted; between its
  * end and the scope's taking over nothing can.
  */
-export const adopt = <D, E>(description: Description<number, E>): Effect.Effect<File<D>, E, Scope.Scope> =>
-  Effect.uninterruptibleMask((restore) => Effect.flatMap(run(description, restore), hold<D>))
+export const adopt = <D, E>(
+  description: Description<number, E>,
+  owner?: Descriptor
+): Effect.Effect<File<D>, E, Scope.Scope> =>
+  Effect.uninterruptibleMask((restore) => Effect.flatMap(run(description, restore, owner), hold<D>))
 
 /** Puts a descriptor that is open into the scope. */
 export const hold = <D>(fd: number): Effect.Effect<File<D>, never, Scope.Scope> => {

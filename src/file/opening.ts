@@ -5,7 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Scope from "effect/Scope"
 import * as errors from "../errors/calls.ts"
-import { EBADF } from "../errors/errnos.ts"
+import { codes, EBADF } from "../errors/errnos.ts"
 import type { CallErrors } from "../errors/registry.ts"
 import type * as Ioctl from "../Ioctl.ts"
 import type { PathLike } from "../internal/arguments.ts"
@@ -126,9 +126,10 @@ export const openAt = (
   path: PathLike,
   options: OpenOptions = {}
 ): Effect.Effect<File, errors.OpenatError, Scope.Scope> =>
-  use(own(directory), errors.openat, (dirfd) =>
-    adopt(describe.openat(dirfd, path, flagsOf(options), options.mode ?? 0))
-  )
+  Effect.suspend(() => {
+    const owner = own(directory)
+    return adopt(describe.openat(owner.fd, path, flagsOf(options), options.mode ?? 0), owner)
+  })
 
 /**
  * What taking over a descriptor fails with: `EBADF` where there is none.
@@ -175,14 +176,30 @@ const onlyClosed: CallErrors<EBADF> = {
  */
 export const fd = (file: File<unknown>): Effect.Effect<number, EBADF> => use(own(file), onlyClosed, Exit.succeed)
 
+/** Ends the use of a file and does one last thing with its number, which nobody else has then. */
+const retired = <A, E, E2>(
+  file: File<unknown>,
+  errors: CallErrors<E>,
+  last: (fd: number) => Effect.Effect<A, E2>
+): Effect.Effect<A, E | E2> =>
+  Effect.uninterruptible(
+    Effect.suspend(() => {
+      const self = own(file)
+      return Effect.flatMap(
+        retire(self),
+        (mine): Effect.Effect<A, E | E2> =>
+          mine ? last(self.fd) : Exit.fail(errors.make(codes.EBADF, undefined, self.fd, "the File is closed"))
+      )
+    })
+  )
+
 /**
  * Gives the descriptor away: the caller owns the number and must close it, the `File` is closed.
  *
  * @category opening
  * @since 0.1.0
  */
-export const release = (file: File<unknown>): Effect.Effect<number, EBADF> =>
-  Effect.uninterruptible(use(own(file), onlyClosed, (fd) => Effect.as(retire(own(file)), fd)))
+export const release = (file: File<unknown>): Effect.Effect<number, EBADF> => retired(file, onlyClosed, Exit.succeed)
 
 /**
  * Closes the file now and not with its scope, and tells what the kernel says to it: an error of a write that was still
@@ -192,7 +209,7 @@ export const release = (file: File<unknown>): Effect.Effect<number, EBADF> =>
  * @since 0.1.0
  */
 export const close = (file: File<unknown>): Effect.Effect<void, errors.CloseError> =>
-  Effect.uninterruptible(use(own(file), errors.close, (fd) => Effect.andThen(retire(own(file)), Syscall.close(fd))))
+  retired(file, errors.close, Syscall.close)
 
 /**
  * A second descriptor of the same open file, which shares its offset, with a scope of its own.
@@ -203,9 +220,7 @@ export const close = (file: File<unknown>): Effect.Effect<void, errors.CloseErro
  * @since 0.1.0
  */
 export const duplicate = <D>(file: File<D>): Effect.Effect<File<D>, errors.FcntlError, Scope.Scope> =>
-  Effect.uninterruptible(
-    use(own(file), errors.fcntl, (fd) => Effect.flatMap(Syscall.fcntl(fd, constants.F_DUPFD_CLOEXEC, 0), hold<D>))
-  )
+  Effect.suspend(() => adopt(describe.fcntl(own(file).fd, constants.F_DUPFD_CLOEXEC, 0), own(file)))
 
 /**
  * The same file, known to be a device of this kind: from here on it takes the kind's requests.

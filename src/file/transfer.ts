@@ -8,8 +8,7 @@ import * as errors from "../errors/calls.ts"
 import { codes } from "../errors/errnos.ts"
 import type { Buffer } from "../internal/arguments.ts"
 import * as constants from "../internal/constants.ts"
-import { runOn, use } from "../internal/descriptor.ts"
-import * as Syscall from "../Syscall.ts"
+import { runOn } from "../internal/descriptor.ts"
 import * as describe from "../syscall/descriptions.ts"
 import { type File, own } from "./model.ts"
 
@@ -202,4 +201,4 @@ const whence = {
  * @since 0.1.0
  */
 export const seek = (file: File<unknown>, to: Seek): Effect.Effect<number, errors.LseekError> =>
-  use(own(file), errors.lseek, (fd) => Syscall.lseek(fd, to.offset, whence[to.from]))
+  runOn(own(file), describe.lseek(own(file).fd, to.offset, whence[to.from]))

@@ -61,12 +61,36 @@ export const long = (name: string, value: number | bigint): number | bigint => {
   return value
 }
 
+const lengthGetter = (prototype: object): (() => number) => {
+  const get = Object.getOwnPropertyDescriptor(prototype, "byteLength")?.get
+  if (get === undefined) throw new Error("this runtime's buffers have no byteLength")
+  return get
+}
+
+// The built-in getters: a subclass could say anything of its length, and the kernel would write as much.
+const typedArrayLength = lengthGetter(Object.getPrototypeOf(Uint8Array.prototype))
+const dataViewLength = lengthGetter(DataView.prototype)
+const arrayBufferLength = lengthGetter(ArrayBuffer.prototype)
+const sharedLength = lengthGetter(SharedArrayBuffer.prototype)
+
+const trueLength = (name: string, buffer: Buffer): number => {
+  if (ArrayBuffer.isView(buffer)) {
+    if (!(buffer instanceof DataView)) return typedArrayLength.call(buffer)
+    try {
+      return dataViewLength.call(buffer)
+    } catch {
+      // The only thing that it throws for is a detached buffer.
+      throw new Misuse(codes.EFAULT, `${name}: its ArrayBuffer is detached`)
+    }
+  }
+  if (buffer instanceof ArrayBuffer) return arrayBufferLength.call(buffer)
+  if (buffer instanceof SharedArrayBuffer) return sharedLength.call(buffer)
+  return wrongType(name, "a buffer or view", buffer)
+}
+
 /** The bytes of a buffer that a call is to use: all of them, or the first `count`. */
 export const bufferLength = (name: string, buffer: Buffer, count?: number): number => {
-  if (!ArrayBuffer.isView(buffer) && !(buffer instanceof ArrayBuffer) && !(buffer instanceof SharedArrayBuffer)) {
-    wrongType(name, "a buffer or view", buffer)
-  }
-  const length = buffer.byteLength
+  const length = trueLength(name, buffer)
   if (count === undefined) return length
   if (!Number.isSafeInteger(count) || count < 0) throw new Misuse(codes.EINVAL, `count: ${count} is no length`)
   if (count > length) throw new Misuse(codes.EFAULT, `count: ${count} is past the end of ${name}, which has ${length}`)

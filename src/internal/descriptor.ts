@@ -20,7 +20,7 @@ export class Descriptor implements Owner {
   /** What waits in the kernel, each with the function that calls it back. */
   readonly waiting: Set<() => void> = new Set()
   /** Told when the last of them has ended. */
-  onIdle: (() => void) | undefined
+  readonly onIdle: Array<() => void> = []
   /** The options of calls, with `onWaiting` added; kept, as there are few kinds of calls and many of each. */
   private readonly options: Map<BlockingOptions, BlockingOptions> = new Map()
 
@@ -32,14 +32,16 @@ export class Descriptor implements Owner {
     this.waiting.add(cancel)
     return () => {
       this.waiting.delete(cancel)
-      if (this.waiting.size === 0) this.onIdle?.()
+      if (this.waiting.size === 0) for (const told of this.onIdle.splice(0)) told()
     }
   }
+
+  private readonly isOver = (): boolean => this.closed
 
   optionsFor(options: BlockingOptions): BlockingOptions {
     const known = this.options.get(options)
     if (known !== undefined) return known
-    const own = { ...options, onWaiting: this.onWaiting }
+    const own = { ...options, onWaiting: this.onWaiting, isOver: this.isOver }
     this.options.set(options, own)
     return own
   }
@@ -72,15 +74,15 @@ export const runOn = <A, E>(self: Descriptor, description: Description<A, E>): E
 
 /**
  * Ends the use of the number: nothing begins any more, and what waits is called back and waited for. True for the first
- * caller, who then has the number to himself.
+ * caller, who then has the number to himself; who comes later waits with him.
  */
 export const retire = (self: Descriptor): Effect.Effect<boolean> =>
   Effect.suspend(() => {
-    if (self.closed) return Exit.succeed(false)
+    const first = !self.closed
     self.closed = true
-    if (self.waiting.size === 0) return Exit.succeed(true)
+    if (self.waiting.size === 0) return Exit.succeed(first)
     return Effect.callback<boolean>((resume) => {
-      self.onIdle = () => resume(Exit.succeed(true))
-      for (const cancel of self.waiting) cancel()
+      self.onIdle.push(() => resume(Exit.succeed(first)))
+      if (first) for (const cancel of self.waiting) cancel()
     })
   })

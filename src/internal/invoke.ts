@@ -37,7 +37,7 @@ export class Misuse {
  * What the addon or a layout threw, sorted: a value outside its range is EINVAL and a detached buffer EFAULT, in the
  * error channel; a value of another type is a defect.
  */
-const misuseOf = (thrown: unknown): Misuse => {
+export const misuseOf = (thrown: unknown): Misuse => {
   if (thrown instanceof Misuse) return thrown
   if (thrown instanceof RangeError) return new Misuse(codes.EINVAL, thrown.message)
   if (thrown instanceof TypeError && Predicate.hasProperty(thrown, "code") && thrown.code === "ERR_DETACHED") {
@@ -141,7 +141,7 @@ export const run = <A, E>(
       onFailure: (thrown) => refuse(errors, subject, thrown),
       // The only way for a call on our threads to be interrupted while its fiber goes on is that its file was closed.
       onSuccess: (late): Exit.Exit<A, E> =>
-        owner?.closed === true && late === -codes.EINTR
+        owner?.closed === true && (late === -codes.EINTR || late === -codes.EBADF)
           ? refuse(errors, subject, new Misuse(codes.EBADF, "the File was closed meanwhile"))
           : settle(errors, subject, decode, late, args)
     })

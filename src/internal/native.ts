@@ -41,7 +41,8 @@ export interface Native {
   interrupt(operation: number): void
   /** A thread's id, or -errno. */
   openThread(): number
-  closeThread(thread: number): void
+  /** Calls back what the thread is doing and ends it; `callback` hears when it has ended. */
+  closeThread(thread: number, callback: () => void): void
   /** The real-time signal that `interrupt` sends. */
   interruptSignal(): number
   /** An ArrayBuffer over mapped memory. */
@@ -50,6 +51,11 @@ export interface Native {
   hide(buffer: ArrayBuffer, address: Result): boolean
   /** Where a buffer's first byte lies. */
   address(buffer: ArrayBufferView | ArrayBufferLike): bigint
+  /**
+   * Says that mapped memory stays reachable by a buffer that cannot be detached: it is unmapped when the runtime lets go
+   * of it. True where it has done so already, and nothing but unmapping is left.
+   */
+  abandon(address: Result): boolean
   /** The nanoseconds that a C loop of `times` calls takes. */
   callLoop(nr: number, times: number): number
 }

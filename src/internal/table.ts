@@ -23,8 +23,94 @@ export type CallName =
   | "fdatasync"
   | "ftruncate"
   | "memfd_create"
+  | "open"
+  | "creat"
+  | "openat2"
+  | "close_range"
+  | "dup2"
+  | "pipe"
+  | "preadv"
+  | "pwritev"
+  | "preadv2"
+  | "pwritev2"
+  | "truncate"
+  | "fallocate"
+  | "fadvise64"
+  | "readahead"
+  | "sync_file_range"
+  | "syncfs"
+  | "flock"
+  | "sendfile"
+  | "copy_file_range"
+  | "splice"
+  | "tee"
+  | "vmsplice"
   | "mmap"
   | "munmap"
+  | "mremap"
+  | "mprotect"
+  | "pkey_mprotect"
+  | "pkey_alloc"
+  | "pkey_free"
+  | "msync"
+  | "mincore"
+  | "madvise"
+  | "process_madvise"
+  | "process_mrelease"
+  | "mlock"
+  | "mlock2"
+  | "munlock"
+  | "mlockall"
+  | "munlockall"
+  | "brk"
+  | "remap_file_pages"
+  | "mbind"
+  | "set_mempolicy"
+  | "get_mempolicy"
+  | "set_mempolicy_home_node"
+  | "migrate_pages"
+  | "move_pages"
+  | "memfd_secret"
+  | "userfaultfd"
+  | "mseal"
+  | "map_shadow_stack"
+  | "mount"
+  | "umount2"
+  | "pivot_root"
+  | "open_tree"
+  | "open_tree_attr"
+  | "move_mount"
+  | "fsopen"
+  | "fsconfig"
+  | "fsmount"
+  | "fspick"
+  | "mount_setattr"
+  | "statmount"
+  | "listmount"
+  | "quotactl"
+  | "quotactl_fd"
+  | "swapon"
+  | "swapoff"
+  | "sysfs"
+  | "nfsservctl"
+  | "socket"
+  | "socketpair"
+  | "bind"
+  | "connect"
+  | "listen"
+  | "accept"
+  | "accept4"
+  | "getsockname"
+  | "getpeername"
+  | "setsockopt"
+  | "getsockopt"
+  | "sendto"
+  | "recvfrom"
+  | "sendmsg"
+  | "recvmsg"
+  | "sendmmsg"
+  | "recvmmsg"
+  | "shutdown"
   | "statx"
   | "getdents64"
   | "unlinkat"
@@ -33,6 +119,72 @@ export type CallName =
   | "linkat"
   | "symlinkat"
   | "readlinkat"
+  | "stat"
+  | "fstat"
+  | "lstat"
+  | "newfstatat"
+  | "access"
+  | "faccessat"
+  | "faccessat2"
+  | "getdents"
+  | "chdir"
+  | "fchdir"
+  | "getcwd"
+  | "chroot"
+  | "umask"
+  | "rename"
+  | "renameat"
+  | "mkdir"
+  | "rmdir"
+  | "link"
+  | "unlink"
+  | "symlink"
+  | "readlink"
+  | "mknod"
+  | "mknodat"
+  | "chmod"
+  | "fchmod"
+  | "fchmodat"
+  | "fchmodat2"
+  | "chown"
+  | "fchown"
+  | "lchown"
+  | "fchownat"
+  | "utime"
+  | "utimes"
+  | "futimesat"
+  | "utimensat"
+  | "statfs"
+  | "fstatfs"
+  | "ustat"
+  | "cachestat"
+  | "lookup_dcookie"
+  | "setxattr"
+  | "lsetxattr"
+  | "fsetxattr"
+  | "getxattr"
+  | "lgetxattr"
+  | "fgetxattr"
+  | "listxattr"
+  | "llistxattr"
+  | "flistxattr"
+  | "removexattr"
+  | "lremovexattr"
+  | "fremovexattr"
+  | "setxattrat"
+  | "getxattrat"
+  | "listxattrat"
+  | "removexattrat"
+  | "file_getattr"
+  | "file_setattr"
+  | "name_to_handle_at"
+  | "open_by_handle_at"
+  | "inotify_init"
+  | "inotify_init1"
+  | "inotify_add_watch"
+  | "inotify_rm_watch"
+  | "fanotify_init"
+  | "fanotify_mark"
   | "getpid"
   | "getppid"
   | "gettid"
@@ -42,10 +194,126 @@ export type CallName =
   | "getegid"
   | "kill"
   | "tgkill"
+  | "tkill"
+  | "pidfd_open"
+  | "pidfd_getfd"
+  | "pidfd_send_signal"
+  | "rt_sigqueueinfo"
+  | "rt_tgsigqueueinfo"
+  | "rt_sigprocmask"
+  | "rt_sigpending"
+  | "rt_sigtimedwait"
+  | "rt_sigsuspend"
+  | "pause"
+  | "alarm"
+  | "getitimer"
+  | "setitimer"
+  | "signalfd"
+  | "signalfd4"
+  | "rt_sigaction"
+  | "rt_sigreturn"
+  | "sigaltstack"
+  | "restart_syscall"
+  | "fork"
+  | "vfork"
+  | "clone"
+  | "clone3"
+  | "execve"
+  | "execveat"
+  | "exit"
+  | "exit_group"
+  | "wait4"
+  | "waitid"
+  | "setuid"
+  | "setgid"
+  | "setreuid"
+  | "setregid"
+  | "setresuid"
+  | "setresgid"
+  | "getresuid"
+  | "getresgid"
+  | "setfsuid"
+  | "setfsgid"
+  | "getgroups"
+  | "setgroups"
+  | "getpgid"
+  | "setpgid"
+  | "getpgrp"
+  | "getsid"
+  | "setsid"
+  | "capget"
+  | "capset"
+  | "getrlimit"
+  | "setrlimit"
+  | "prlimit64"
+  | "getrusage"
+  | "times"
+  | "getpriority"
+  | "setpriority"
+  | "ioprio_get"
+  | "ioprio_set"
+  | "sched_yield"
+  | "sched_setparam"
+  | "sched_getparam"
+  | "sched_setscheduler"
+  | "sched_getscheduler"
+  | "sched_get_priority_max"
+  | "sched_get_priority_min"
+  | "sched_rr_get_interval"
+  | "sched_setaffinity"
+  | "sched_getaffinity"
+  | "sched_setattr"
+  | "sched_getattr"
+  | "getcpu"
+  | "set_tid_address"
+  | "set_robust_list"
+  | "get_robust_list"
+  | "rseq"
+  | "personality"
+  | "unshare"
+  | "setns"
+  | "prctl"
+  | "arch_prctl"
+  | "set_thread_area"
+  | "get_thread_area"
+  | "modify_ldt"
+  | "iopl"
+  | "ioperm"
+  | "kcmp"
+  | "process_vm_readv"
+  | "process_vm_writev"
+  | "ptrace"
+  | "membarrier"
   | "uname"
   | "getrandom"
-  | "getcwd"
   | "sync"
+  | "sysinfo"
+  | "syslog"
+  | "sethostname"
+  | "setdomainname"
+  | "reboot"
+  | "vhangup"
+  | "acct"
+  | "init_module"
+  | "finit_module"
+  | "delete_module"
+  | "kexec_load"
+  | "kexec_file_load"
+  | "riscv_hwprobe"
+  | "riscv_flush_icache"
+  | "create_module"
+  | "get_kernel_syms"
+  | "query_module"
+  | "_sysctl"
+  | "uselib"
+  | "afs_syscall"
+  | "tuxcall"
+  | "security"
+  | "vserver"
+  | "getpmsg"
+  | "putpmsg"
+  | "uretprobe"
+  | "uprobe"
   | "clock_gettime"
   | "nanosleep"
 
@@ -69,8 +337,94 @@ export const table: { readonly [Name in CallName]: CallDescription } = {
   fdatasync: {"numbers":{"x86_64":75,"aarch64":83,"riscv64":83},"args":[{"name":"fd","kind":"fd"}],"result":"void","way":"offload","subject":"files","errors":["EINTR","EIO","EBADF","EINVAL","ENOSPC","EROFS","EDQUOT"]},
   ftruncate: {"numbers":{"x86_64":77,"aarch64":46,"riscv64":46},"args":[{"name":"fd","kind":"fd"},{"name":"length","kind":"long"}],"result":"void","way":"offload","subject":"files","errors":["EPERM","ENOENT","EINTR","EIO","EBADF","EACCES","EFAULT","ENOTDIR","EISDIR","EINVAL","ETXTBSY","EFBIG","EROFS","ENAMETOOLONG","ELOOP"]},
   memfd_create: {"numbers":{"x86_64":319,"aarch64":279,"riscv64":279},"args":[{"name":"name","kind":"path","direction":"in"},{"name":"flags","kind":"int"}],"result":"fd","way":"inline","since":"3.17","subject":"files","errors":["ENOMEM","EFAULT","EINVAL","ENFILE","EMFILE"]},
+  open: {"numbers":{"x86_64":2},"args":[{"name":"path","kind":"path","direction":"in"},{"name":"flags","kind":"int"},{"name":"mode","kind":"int"}],"result":"fd","way":"offload","subject":"files","errors":["EPERM","ENOENT","EINTR","ENXIO","EBADF","EAGAIN","ENOMEM","EACCES","EFAULT","EBUSY","EEXIST","ENODEV","ENOTDIR","EISDIR","EINVAL","ENFILE","EMFILE","ETXTBSY","EFBIG","ENOSPC","EROFS","ENAMETOOLONG","ELOOP","EOVERFLOW","EOPNOTSUPP","EDQUOT"]},
+  creat: {"numbers":{"x86_64":85},"args":[{"name":"path","kind":"path","direction":"in"},{"name":"mode","kind":"int"}],"result":"fd","way":"offload","subject":"files","errors":["EPERM","ENOENT","EINTR","ENXIO","EBADF","EAGAIN","ENOMEM","EACCES","EFAULT","EBUSY","EEXIST","ENODEV","ENOTDIR","EISDIR","EINVAL","ENFILE","EMFILE","ETXTBSY","EFBIG","ENOSPC","EROFS","ENAMETOOLONG","ELOOP","EOVERFLOW","EOPNOTSUPP","EDQUOT"]},
+  openat2: {"numbers":{"x86_64":437,"aarch64":437,"riscv64":437},"args":[{"name":"dirfd","kind":"fd"},{"name":"path","kind":"path","direction":"in"},{"name":"how","kind":"struct","direction":"in"},{"name":"size","kind":"size"}],"result":"fd","way":"offload","since":"5.6","subject":"files","errors":["EPERM","ENOENT","EINTR","ENXIO","E2BIG","EBADF","EAGAIN","ENOMEM","EACCES","EFAULT","EBUSY","EEXIST","EXDEV","ENODEV","ENOTDIR","EISDIR","EINVAL","ENFILE","EMFILE","ETXTBSY","EFBIG","ENOSPC","EROFS","ENAMETOOLONG","ELOOP","EOVERFLOW","EOPNOTSUPP","EDQUOT"]},
+  close_range: {"numbers":{"x86_64":436,"aarch64":436,"riscv64":436},"args":[{"name":"first","kind":"int"},{"name":"last","kind":"int"},{"name":"flags","kind":"int"}],"result":"void","way":"inline","since":"5.9","subject":"files","errors":["ENOMEM","EINVAL","EMFILE"]},
+  dup2: {"numbers":{"x86_64":33},"args":[{"name":"oldfd","kind":"fd"},{"name":"newfd","kind":"fd"}],"result":"fd","way":"inline","subject":"files","errors":["EINTR","EBADF","EBUSY","EINVAL","EMFILE"]},
+  pipe: {"numbers":{"x86_64":22},"args":[{"name":"memory","kind":"memory","direction":"inout"}],"result":"other","way":"inline","subject":"files","errors":["EFAULT","EINVAL","ENFILE","EMFILE","ENOPKG"]},
+  preadv: {"numbers":{"x86_64":295,"aarch64":69,"riscv64":69},"args":[{"name":"fd","kind":"fd"},{"name":"buffers","kind":"iovout","direction":"out"},{"name":"buffers_length","kind":"long"},{"name":"offset","kind":"long"},{"name":"zero","kind":"zero"}],"result":"number","way":"inlineFirst","since":"2.6.30","subject":"files","errors":["EINTR","EIO","ENXIO","EBADF","EAGAIN","EFAULT","EISDIR","EINVAL","ESPIPE","EOVERFLOW","EOPNOTSUPP"]},
+  pwritev: {"numbers":{"x86_64":296,"aarch64":70,"riscv64":70},"args":[{"name":"fd","kind":"fd"},{"name":"buffers","kind":"iovin","direction":"in"},{"name":"buffers_length","kind":"long"},{"name":"offset","kind":"long"},{"name":"zero","kind":"zero"}],"result":"number","way":"offload","since":"2.6.30","subject":"files","errors":["EPERM","EINTR","EIO","ENXIO","EBADF","EAGAIN","EFAULT","EINVAL","EFBIG","ENOSPC","ESPIPE","EPIPE","EOVERFLOW","EDESTADDRREQ","EOPNOTSUPP","EDQUOT"]},
+  preadv2: {"numbers":{"x86_64":327,"aarch64":286,"riscv64":286},"args":[{"name":"fd","kind":"fd"},{"name":"buffers","kind":"iovout","direction":"out"},{"name":"buffers_length","kind":"long"},{"name":"offset","kind":"long"},{"name":"zero","kind":"zero"},{"name":"flags","kind":"int"}],"result":"number","way":"offload","since":"4.6","subject":"files","errors":["EINTR","EIO","ENXIO","EBADF","EAGAIN","EFAULT","EISDIR","EINVAL","ESPIPE","EOVERFLOW","EOPNOTSUPP"]},
+  pwritev2: {"numbers":{"x86_64":328,"aarch64":287,"riscv64":287},"args":[{"name":"fd","kind":"fd"},{"name":"buffers","kind":"iovin","direction":"in"},{"name":"buffers_length","kind":"long"},{"name":"offset","kind":"long"},{"name":"zero","kind":"zero"},{"name":"flags","kind":"int"}],"result":"number","way":"offload","since":"4.6","subject":"files","errors":["EPERM","EINTR","EIO","ENXIO","EBADF","EAGAIN","EFAULT","EINVAL","EFBIG","ENOSPC","ESPIPE","EPIPE","EOVERFLOW","EDESTADDRREQ","EOPNOTSUPP","EDQUOT"]},
+  truncate: {"numbers":{"x86_64":76,"aarch64":45,"riscv64":45},"args":[{"name":"path","kind":"path","direction":"in"},{"name":"length","kind":"long"}],"result":"void","way":"offload","subject":"files","errors":["EPERM","ENOENT","EINTR","EIO","EBADF","EACCES","EFAULT","ENOTDIR","EISDIR","EINVAL","ETXTBSY","EFBIG","EROFS","ENAMETOOLONG","ELOOP"]},
+  fallocate: {"numbers":{"x86_64":285,"aarch64":47,"riscv64":47},"args":[{"name":"fd","kind":"fd"},{"name":"mode","kind":"int"},{"name":"offset","kind":"long"},{"name":"length","kind":"long"}],"result":"void","way":"offload","since":"2.6.23","subject":"files","errors":["EPERM","EINTR","EIO","EBADF","ENODEV","EINVAL","ETXTBSY","EFBIG","ENOSPC","ESPIPE","ENOSYS","EOPNOTSUPP"]},
+  fadvise64: {"numbers":{"x86_64":221,"aarch64":223,"riscv64":223},"args":[{"name":"fd","kind":"fd"},{"name":"offset","kind":"long"},{"name":"length","kind":"long"},{"name":"advice","kind":"int"}],"result":"void","way":"inline","subject":"files","errors":["EBADF","EINVAL","ESPIPE"]},
+  readahead: {"numbers":{"x86_64":187,"aarch64":213,"riscv64":213},"args":[{"name":"fd","kind":"fd"},{"name":"offset","kind":"long"},{"name":"count","kind":"long"}],"result":"void","way":"offload","subject":"files","errors":["EBADF","EINVAL"]},
+  sync_file_range: {"numbers":{"x86_64":277,"aarch64":84,"riscv64":84},"args":[{"name":"fd","kind":"fd"},{"name":"offset","kind":"long"},{"name":"length","kind":"long"},{"name":"flags","kind":"int"}],"result":"void","way":"offload","since":"2.6.17","subject":"files","errors":["EIO","EBADF","ENOMEM","EINVAL","ENOSPC","ESPIPE"]},
+  syncfs: {"numbers":{"x86_64":306,"aarch64":267,"riscv64":267},"args":[{"name":"fd","kind":"fd"}],"result":"void","way":"offload","since":"2.6.39","subject":"files","errors":["EIO","EBADF","ENOSPC","EDQUOT"]},
+  flock: {"numbers":{"x86_64":73,"aarch64":32,"riscv64":32},"args":[{"name":"fd","kind":"fd"},{"name":"operation","kind":"int"}],"result":"void","way":"inlineFirst","subject":"files","errors":["EINTR","EBADF","EAGAIN","EINVAL","ENOLCK"]},
+  sendfile: {"numbers":{"x86_64":40,"aarch64":71,"riscv64":71},"args":[{"name":"out_fd","kind":"fd"},{"name":"in_fd","kind":"fd"},{"name":"null","kind":"null"},{"name":"count","kind":"long"}],"result":"number","way":"offload","subject":"files","errors":["EIO","EBADF","EAGAIN","ENOMEM","EFAULT","EINVAL","ESPIPE","EOVERFLOW"]},
+  copy_file_range: {"numbers":{"x86_64":326,"aarch64":285,"riscv64":285},"args":[{"name":"fd_in","kind":"fd"},{"name":"null","kind":"null"},{"name":"fd_out","kind":"fd"},{"name":"null","kind":"null"},{"name":"length","kind":"long"},{"name":"flags","kind":"int"}],"result":"number","way":"offload","since":"4.5","subject":"files","errors":["EPERM","EIO","EBADF","ENOMEM","EXDEV","EISDIR","EINVAL","ETXTBSY","EFBIG","ENOSPC","EOVERFLOW","EOPNOTSUPP"]},
+  splice: {"numbers":{"x86_64":275,"aarch64":76,"riscv64":76},"args":[{"name":"fd_in","kind":"fd"},{"name":"null","kind":"null"},{"name":"fd_out","kind":"fd"},{"name":"null","kind":"null"},{"name":"length","kind":"long"},{"name":"flags","kind":"int"}],"result":"number","way":"offload","since":"2.6.17","subject":"files","errors":["EBADF","EAGAIN","ENOMEM","EINVAL","ESPIPE"]},
+  tee: {"numbers":{"x86_64":276,"aarch64":77,"riscv64":77},"args":[{"name":"fd_in","kind":"fd"},{"name":"fd_out","kind":"fd"},{"name":"length","kind":"long"},{"name":"flags","kind":"int"}],"result":"number","way":"offload","since":"2.6.17","subject":"files","errors":["EAGAIN","ENOMEM","EINVAL"]},
+  vmsplice: {"numbers":{"x86_64":278,"aarch64":75,"riscv64":75},"args":[{"name":"fd","kind":"fd"},{"name":"buffers","kind":"iov","direction":"inout"},{"name":"buffers_length","kind":"long"},{"name":"flags","kind":"int"}],"result":"number","way":"inline","since":"2.6.17","subject":"files","errors":["EBADF","EAGAIN","ENOMEM","EINVAL"]},
   mmap: {"numbers":{"x86_64":9,"aarch64":222,"riscv64":222},"args":[{"name":"address","kind":"long"},{"name":"length","kind":"long"},{"name":"protection","kind":"int"},{"name":"flags","kind":"int"},{"name":"fd","kind":"fd"},{"name":"offset","kind":"long"}],"result":"bigint","way":"inline","subject":"memory","errors":["EPERM","EBADF","EAGAIN","ENOMEM","EACCES","EEXIST","ENODEV","EINVAL","ENFILE","ETXTBSY","EOVERFLOW"]},
   munmap: {"numbers":{"x86_64":11,"aarch64":215,"riscv64":215},"args":[{"name":"address","kind":"long"},{"name":"length","kind":"long"}],"result":"void","way":"inline","subject":"memory","errors":["EPERM","EBADF","EAGAIN","ENOMEM","EACCES","EEXIST","ENODEV","EINVAL","ENFILE","ETXTBSY","EOVERFLOW"]},
+  mremap: {"numbers":{"x86_64":25,"aarch64":216,"riscv64":216},"args":[{"name":"old_address","kind":"long"},{"name":"old_size","kind":"long"},{"name":"new_size","kind":"long"},{"name":"flags","kind":"int"},{"name":"new_address","kind":"long"}],"result":"bigint","way":"inline","subject":"memory","errors":["EAGAIN","ENOMEM","EFAULT","EINVAL"]},
+  mprotect: {"numbers":{"x86_64":10,"aarch64":226,"riscv64":226},"args":[{"name":"address","kind":"long"},{"name":"length","kind":"long"},{"name":"protection","kind":"int"}],"result":"void","way":"inline","subject":"memory","errors":["ENOMEM","EACCES","EINVAL"]},
+  pkey_mprotect: {"numbers":{"x86_64":329,"aarch64":288,"riscv64":288},"args":[{"name":"address","kind":"long"},{"name":"length","kind":"long"},{"name":"protection","kind":"int"},{"name":"pkey","kind":"int"}],"result":"void","way":"inline","since":"4.9","subject":"memory","errors":["ENOMEM","EACCES","EINVAL"]},
+  pkey_alloc: {"numbers":{"x86_64":330,"aarch64":289,"riscv64":289},"args":[{"name":"flags","kind":"int"},{"name":"access_rights","kind":"int"}],"result":"number","way":"inline","since":"4.9","subject":"memory","errors":["EINVAL","ENOSPC"]},
+  pkey_free: {"numbers":{"x86_64":331,"aarch64":290,"riscv64":290},"args":[{"name":"pkey","kind":"int"}],"result":"void","way":"inline","since":"4.9","subject":"memory","errors":["EINVAL","ENOSPC"]},
+  msync: {"numbers":{"x86_64":26,"aarch64":227,"riscv64":227},"args":[{"name":"address","kind":"long"},{"name":"length","kind":"long"},{"name":"flags","kind":"int"}],"result":"void","way":"offload","subject":"memory","errors":["ENOMEM","EBUSY","EINVAL"]},
+  mincore: {"numbers":{"x86_64":27,"aarch64":232,"riscv64":232},"args":[{"name":"address","kind":"long"},{"name":"length","kind":"long"},{"name":"residency","kind":"outmemory","direction":"out"}],"result":"void","way":"inline","subject":"memory","errors":["ENOMEM","EFAULT","EINVAL"]},
+  madvise: {"numbers":{"x86_64":28,"aarch64":233,"riscv64":233},"args":[{"name":"address","kind":"long"},{"name":"length","kind":"long"},{"name":"advice","kind":"int"}],"result":"void","way":"offload","subject":"memory","errors":["EPERM","EIO","EBADF","EAGAIN","ENOMEM","EACCES","EFAULT","EBUSY","EINVAL","EHWPOISON"]},
+  process_madvise: {"numbers":{"x86_64":440,"aarch64":440,"riscv64":440},"args":[{"name":"pidfd","kind":"fd"},{"name":"ranges","kind":"memory","direction":"inout"},{"name":"count","kind":"long"},{"name":"advice","kind":"int"},{"name":"flags","kind":"int"}],"result":"number","way":"inline","since":"5.10","subject":"memory","errors":["EPERM","ESRCH","EBADF","ENOMEM","EFAULT","EINVAL"]},
+  process_mrelease: {"numbers":{"x86_64":448,"aarch64":448,"riscv64":448},"args":[{"name":"pidfd","kind":"fd"},{"name":"flags","kind":"int"}],"result":"void","way":"offload","since":"5.15","subject":"memory","errors":["ESRCH","EINTR","EBADF","EAGAIN","EINVAL","ENOSYS"]},
+  mlock: {"numbers":{"x86_64":149,"aarch64":228,"riscv64":228},"args":[{"name":"address","kind":"long"},{"name":"length","kind":"long"}],"result":"void","way":"offload","subject":"memory","errors":["EPERM","EAGAIN","ENOMEM","EINVAL"]},
+  mlock2: {"numbers":{"x86_64":325,"aarch64":284,"riscv64":284},"args":[{"name":"address","kind":"long"},{"name":"length","kind":"long"},{"name":"flags","kind":"int"}],"result":"void","way":"offload","since":"4.4","subject":"memory","errors":["EPERM","EAGAIN","ENOMEM","EINVAL"]},
+  munlock: {"numbers":{"x86_64":150,"aarch64":229,"riscv64":229},"args":[{"name":"address","kind":"long"},{"name":"length","kind":"long"}],"result":"void","way":"inline","subject":"memory","errors":["EPERM","EAGAIN","ENOMEM","EINVAL"]},
+  mlockall: {"numbers":{"x86_64":151,"aarch64":230,"riscv64":230},"args":[{"name":"flags","kind":"int"}],"result":"void","way":"offload","subject":"memory","errors":["EPERM","EAGAIN","ENOMEM","EINVAL"]},
+  munlockall: {"numbers":{"x86_64":152,"aarch64":231,"riscv64":231},"args":[],"result":"void","way":"inline","subject":"memory","errors":["EPERM","EAGAIN","ENOMEM","EINVAL"]},
+  brk: {"numbers":{"x86_64":12,"aarch64":214,"riscv64":214},"args":[{"name":"address","kind":"long"}],"result":"bigint","way":"inline","subject":"memory","errors":[]},
+  remap_file_pages: {"numbers":{"x86_64":216,"aarch64":234,"riscv64":234},"args":[{"name":"address","kind":"long"},{"name":"size","kind":"long"},{"name":"protection","kind":"int"},{"name":"pgoff","kind":"long"},{"name":"flags","kind":"int"}],"result":"void","way":"inline","subject":"memory","errors":["EINVAL"]},
+  mbind: {"numbers":{"x86_64":237,"aarch64":235,"riscv64":235},"args":[{"name":"address","kind":"long"},{"name":"length","kind":"long"},{"name":"mode","kind":"int"},{"name":"nodemask","kind":"memory","direction":"inout"},{"name":"maxnode","kind":"long"},{"name":"flags","kind":"int"}],"result":"void","way":"offload","subject":"memory","errors":["EPERM","EIO","ENOMEM","EFAULT","EINVAL"]},
+  set_mempolicy: {"numbers":{"x86_64":238,"aarch64":237,"riscv64":237},"args":[{"name":"mode","kind":"int"},{"name":"nodemask","kind":"memory","direction":"inout"},{"name":"maxnode","kind":"long"}],"result":"void","way":"inline","subject":"memory","errors":["ENOMEM","EFAULT","EINVAL"]},
+  get_mempolicy: {"numbers":{"x86_64":239,"aarch64":236,"riscv64":236},"args":[{"name":"mode","kind":"memory","direction":"inout"},{"name":"nodemask","kind":"memory","direction":"inout"},{"name":"maxnode","kind":"long"},{"name":"address","kind":"long"},{"name":"flags","kind":"int"}],"result":"number","way":"inline","subject":"memory","errors":["EFAULT","EINVAL"]},
+  set_mempolicy_home_node: {"numbers":{"x86_64":450,"aarch64":450,"riscv64":450},"args":[{"name":"start","kind":"long"},{"name":"length","kind":"long"},{"name":"home_node","kind":"long"},{"name":"flags","kind":"long"}],"result":"void","way":"inline","since":"5.17","subject":"memory","errors":["ENOENT","EINVAL","ENOSYS","EOPNOTSUPP"]},
+  migrate_pages: {"numbers":{"x86_64":256,"aarch64":238,"riscv64":238},"args":[{"name":"pid","kind":"int"},{"name":"maxnode","kind":"long"},{"name":"old_nodes","kind":"memory","direction":"inout"},{"name":"new_nodes","kind":"memory","direction":"inout"}],"result":"number","way":"offload","subject":"memory","errors":["EPERM","ESRCH","EFAULT","EINVAL"]},
+  move_pages: {"numbers":{"x86_64":279,"aarch64":239,"riscv64":239},"args":[{"name":"pid","kind":"int"},{"name":"count","kind":"long"},{"name":"pages","kind":"memory","direction":"inout"},{"name":"nodes","kind":"memory","direction":"inout"},{"name":"status","kind":"memory","direction":"inout"},{"name":"flags","kind":"int"}],"result":"number","way":"offload","subject":"memory","errors":["EPERM","ESRCH","E2BIG","EACCES","EFAULT","ENODEV","EINVAL"]},
+  memfd_secret: {"numbers":{"x86_64":447,"aarch64":447,"riscv64":447},"args":[{"name":"flags","kind":"int"}],"result":"fd","way":"inline","since":"5.14","subject":"memory","errors":["ENOMEM","EINVAL","EMFILE","ENOSYS"]},
+  userfaultfd: {"numbers":{"x86_64":323,"aarch64":282,"riscv64":282},"args":[{"name":"flags","kind":"int"}],"result":"fd","way":"inline","since":"4.3","subject":"memory","errors":["EPERM","ENOMEM","EINVAL","ENFILE","EMFILE"]},
+  mseal: {"numbers":{"x86_64":462,"aarch64":462,"riscv64":462},"args":[{"name":"address","kind":"long"},{"name":"length","kind":"long"},{"name":"flags","kind":"long"}],"result":"void","way":"inline","since":"6.10","subject":"memory","errors":["EPERM","ENOMEM","EINVAL"]},
+  map_shadow_stack: {"numbers":{"x86_64":453,"aarch64":453,"riscv64":453},"args":[{"name":"address","kind":"long"},{"name":"size","kind":"long"},{"name":"flags","kind":"int"}],"result":"bigint","way":"inline","since":"6.6","subject":"memory","errors":["EPERM","ENOMEM","EEXIST","EINVAL","ENOSPC","EOPNOTSUPP"]},
+  mount: {"numbers":{"x86_64":165,"aarch64":40,"riscv64":40},"args":[{"name":"source","kind":"path","direction":"in"},{"name":"target","kind":"path","direction":"in"},{"name":"filesystemtype","kind":"path","direction":"in"},{"name":"mountflags","kind":"long"},{"name":"data","kind":"inmemory","direction":"in"}],"result":"void","way":"offload","subject":"mounts","errors":["EPERM","ENOENT","ENXIO","ENOMEM","EACCES","EFAULT","ENOTBLK","EBUSY","ENODEV","ENOTDIR","EINVAL","EMFILE","EROFS","ENAMETOOLONG","ELOOP"]},
+  umount2: {"numbers":{"x86_64":166,"aarch64":39,"riscv64":39},"args":[{"name":"target","kind":"path","direction":"in"},{"name":"flags","kind":"int"}],"result":"void","way":"offload","subject":"mounts","errors":["EPERM","ENOENT","EAGAIN","ENOMEM","EFAULT","EBUSY","EINVAL","ENAMETOOLONG"]},
+  pivot_root: {"numbers":{"x86_64":155,"aarch64":41,"riscv64":41},"args":[{"name":"newRoot","kind":"path","direction":"in"},{"name":"putOld","kind":"path","direction":"in"}],"result":"void","way":"offload","subject":"mounts","errors":["EPERM","EBUSY","ENOTDIR","EINVAL"]},
+  open_tree: {"numbers":{"x86_64":428,"aarch64":428,"riscv64":428},"args":[{"name":"dirfd","kind":"fd"},{"name":"path","kind":"path","direction":"in"},{"name":"flags","kind":"int"}],"result":"fd","way":"offload","since":"5.2","subject":"mounts","errors":["EPERM","ENOENT","EBADF","ENOMEM","EACCES","EFAULT","ENOTDIR","EINVAL","ENFILE","EMFILE","ENOSPC","ENAMETOOLONG","ELOOP"]},
+  open_tree_attr: {"numbers":{"x86_64":467,"aarch64":467,"riscv64":467},"args":[{"name":"dirfd","kind":"fd"},{"name":"path","kind":"path","direction":"in"},{"name":"flags","kind":"int"},{"name":"attributes","kind":"struct","direction":"in"},{"name":"size","kind":"size"}],"result":"fd","way":"offload","since":"6.15","subject":"mounts","errors":["EPERM","ENOENT","E2BIG","EBADF","ENOMEM","EACCES","EFAULT","EBUSY","ENOTDIR","EINVAL","ENFILE","EMFILE","ENOSPC","ENAMETOOLONG","ELOOP"]},
+  move_mount: {"numbers":{"x86_64":429,"aarch64":429,"riscv64":429},"args":[{"name":"fromDirfd","kind":"fd"},{"name":"fromPath","kind":"path","direction":"in"},{"name":"toDirfd","kind":"fd"},{"name":"toPath","kind":"path","direction":"in"},{"name":"flags","kind":"int"}],"result":"void","way":"offload","since":"5.2","subject":"mounts","errors":["EPERM","ENOENT","EBADF","ENOMEM","EACCES","EFAULT","EBUSY","ENOTDIR","EINVAL","ENAMETOOLONG","ELOOP"]},
+  fsopen: {"numbers":{"x86_64":430,"aarch64":430,"riscv64":430},"args":[{"name":"fsname","kind":"path","direction":"in"},{"name":"flags","kind":"int"}],"result":"fd","way":"offload","since":"5.2","subject":"mounts","errors":["EPERM","ENOMEM","EFAULT","ENODEV","EINVAL","ENFILE","EMFILE"]},
+  fsconfig: {"numbers":{"x86_64":431,"aarch64":431,"riscv64":431},"args":[{"name":"fd","kind":"fd"},{"name":"cmd","kind":"int"},{"name":"key","kind":"path","direction":"in"},{"name":"value","kind":"inmemory","direction":"in"},{"name":"aux","kind":"int"}],"result":"void","way":"offload","since":"5.2","subject":"mounts","errors":["EPERM","ENOENT","ENXIO","EBADF","ENOMEM","EACCES","EFAULT","ENOTBLK","EBUSY","ENOTDIR","EINVAL","ENAMETOOLONG","ELOOP","EOPNOTSUPP"]},
+  fsmount: {"numbers":{"x86_64":432,"aarch64":432,"riscv64":432},"args":[{"name":"fd","kind":"fd"},{"name":"flags","kind":"int"},{"name":"attrFlags","kind":"int"}],"result":"fd","way":"offload","since":"5.2","subject":"mounts","errors":["EPERM","EBADF","ENOMEM","EBUSY","EINVAL","ENFILE","EMFILE","ENOSPC"]},
+  fspick: {"numbers":{"x86_64":433,"aarch64":433,"riscv64":433},"args":[{"name":"dirfd","kind":"fd"},{"name":"path","kind":"path","direction":"in"},{"name":"flags","kind":"int"}],"result":"fd","way":"offload","since":"5.2","subject":"mounts","errors":["EPERM","ENOENT","EBADF","ENOMEM","EACCES","EFAULT","ENOTDIR","EINVAL","ENFILE","EMFILE","ENAMETOOLONG","ELOOP"]},
+  mount_setattr: {"numbers":{"x86_64":442,"aarch64":442,"riscv64":442},"args":[{"name":"dirfd","kind":"fd"},{"name":"path","kind":"path","direction":"in"},{"name":"flags","kind":"int"},{"name":"attributes","kind":"struct","direction":"in"},{"name":"size","kind":"size"}],"result":"void","way":"offload","since":"5.12","subject":"mounts","errors":["EPERM","ENOENT","EBADF","ENOMEM","EBUSY","EINVAL","ENOSPC"]},
+  statmount: {"numbers":{"x86_64":457,"aarch64":457,"riscv64":457},"args":[{"name":"req","kind":"struct","direction":"in"},{"name":"out","kind":"out","direction":"out"},{"name":"out","kind":"long"},{"name":"flags","kind":"int"}],"result":"other","way":"offload","since":"6.8","subject":"mounts","errors":["EPERM","ENOENT","E2BIG","EBADF","ENOMEM","EFAULT","EINVAL","EOVERFLOW"]},
+  listmount: {"numbers":{"x86_64":458,"aarch64":458,"riscv64":458},"args":[{"name":"req","kind":"struct","direction":"in"},{"name":"outmemory","kind":"outmemory","direction":"out"},{"name":"count","kind":"long"},{"name":"flags","kind":"int"}],"result":"other","way":"inline","since":"6.8","subject":"mounts","errors":["EPERM","ENOENT","E2BIG","EBADF","ENOMEM","EFAULT","EINVAL","EOVERFLOW"]},
+  quotactl: {"numbers":{"x86_64":179,"aarch64":60,"riscv64":60},"args":[{"name":"cmd","kind":"int"},{"name":"special","kind":"path","direction":"in"},{"name":"id","kind":"int"},{"name":"addr","kind":"memory","direction":"inout"}],"result":"void","way":"offload","subject":"mounts","errors":["EPERM","ENOENT","ESRCH","EACCES","EFAULT","ENOTBLK","EBUSY","EINVAL","ERANGE","ENOSYS"]},
+  quotactl_fd: {"numbers":{"x86_64":443,"aarch64":443,"riscv64":443},"args":[{"name":"fd","kind":"fd"},{"name":"cmd","kind":"int"},{"name":"id","kind":"int"},{"name":"addr","kind":"memory","direction":"inout"}],"result":"void","way":"offload","since":"5.14","subject":"mounts","errors":["EPERM","ESRCH","EBADF","EACCES","EFAULT","EBUSY","EINVAL","EROFS","ERANGE","ENOSYS"]},
+  swapon: {"numbers":{"x86_64":167,"aarch64":224,"riscv64":224},"args":[{"name":"path","kind":"path","direction":"in"},{"name":"flags","kind":"int"}],"result":"void","way":"offload","subject":"mounts","errors":["EPERM","ENOENT","ENOMEM","EBUSY","EINVAL","ENFILE"]},
+  swapoff: {"numbers":{"x86_64":168,"aarch64":225,"riscv64":225},"args":[{"name":"path","kind":"path","direction":"in"}],"result":"void","way":"offload","subject":"mounts","errors":["EPERM","ENOENT","ENOMEM","EBUSY","EINVAL","ENFILE"]},
+  sysfs: {"numbers":{"x86_64":139},"args":[{"name":"option","kind":"int"},{"name":"arg1","kind":"address","direction":"inout"},{"name":"arg2","kind":"outmemory","direction":"out"}],"result":"other","way":"inline","subject":"mounts","errors":["EFAULT","EINVAL","ENOSYS"]},
+  nfsservctl: {"numbers":{"x86_64":180,"aarch64":42,"riscv64":42},"args":[],"result":"number","way":"inline","subject":"mounts","errors":[],"raw":"no kernel since 3.1 has it: it answers ENOSYS"},
+  socket: {"numbers":{"x86_64":41,"aarch64":198,"riscv64":198},"args":[{"name":"domain","kind":"int"},{"name":"type","kind":"int"},{"name":"protocol","kind":"int"}],"result":"fd","way":"inline","subject":"network","errors":["EPERM","ENOMEM","EACCES","EINVAL","ENFILE","EMFILE","EPROTONOSUPPORT","ESOCKTNOSUPPORT","EAFNOSUPPORT","ENOBUFS"]},
+  socketpair: {"numbers":{"x86_64":53,"aarch64":199,"riscv64":199},"args":[{"name":"domain","kind":"int"},{"name":"type","kind":"int"},{"name":"protocol","kind":"int"},{"name":"outmemory","kind":"outmemory","direction":"out"}],"result":"other","way":"inline","subject":"network","errors":["EFAULT","ENFILE","EMFILE","EPROTONOSUPPORT","EOPNOTSUPP","EAFNOSUPPORT"]},
+  bind: {"numbers":{"x86_64":49,"aarch64":200,"riscv64":200},"args":[{"name":"sockfd","kind":"fd"},{"name":"addr","kind":"inmemory","direction":"in"},{"name":"long","kind":"long"}],"result":"void","way":"inline","subject":"network","errors":["ENOENT","EBADF","ENOMEM","EACCES","EFAULT","ENOTDIR","EINVAL","EROFS","ENAMETOOLONG","ELOOP","ENOTSOCK","EADDRINUSE","EADDRNOTAVAIL"]},
+  connect: {"numbers":{"x86_64":42,"aarch64":203,"riscv64":203},"args":[{"name":"sockfd","kind":"fd"},{"name":"addr","kind":"inmemory","direction":"in"},{"name":"long","kind":"long"}],"result":"void","way":"offload","subject":"network","errors":["EPERM","ENOENT","EINTR","EBADF","EAGAIN","EACCES","EFAULT","EINVAL","ENOTSOCK","EPROTOTYPE","EAFNOSUPPORT","EADDRINUSE","EADDRNOTAVAIL","ENETUNREACH","ECONNRESET","EISCONN","ETIMEDOUT","ECONNREFUSED","EHOSTUNREACH","EALREADY","EINPROGRESS"]},
+  listen: {"numbers":{"x86_64":50,"aarch64":201,"riscv64":201},"args":[{"name":"sockfd","kind":"fd"},{"name":"backlog","kind":"int"}],"result":"void","way":"inline","subject":"network","errors":["EBADF","EINVAL","ENOTSOCK","EOPNOTSUPP","EADDRINUSE"]},
+  accept: {"numbers":{"x86_64":43,"aarch64":202,"riscv64":202},"args":[{"name":"sockfd","kind":"fd"},{"name":"outmemory","kind":"outmemory","direction":"out"},{"name":"memory","kind":"memory","direction":"inout"}],"result":"other","way":"offload","subject":"network","errors":["EPERM","EINTR","EBADF","EAGAIN","ENOMEM","EFAULT","EINVAL","ENFILE","EMFILE","ENONET","EPROTO","ENOTSOCK","ENOPROTOOPT","EOPNOTSUPP","ENETDOWN","ENETUNREACH","ECONNABORTED","ENOBUFS","EHOSTDOWN","EHOSTUNREACH"]},
+  accept4: {"numbers":{"x86_64":288,"aarch64":242,"riscv64":242},"args":[{"name":"sockfd","kind":"fd"},{"name":"outmemory","kind":"outmemory","direction":"out"},{"name":"memory","kind":"memory","direction":"inout"},{"name":"flags","kind":"int"}],"result":"other","way":"offload","since":"2.6.28","subject":"network","errors":["EPERM","EINTR","EBADF","EAGAIN","ENOMEM","EFAULT","EINVAL","ENFILE","EMFILE","ENONET","EPROTO","ENOTSOCK","ENOPROTOOPT","EOPNOTSUPP","ENETDOWN","ENETUNREACH","ECONNABORTED","ENOBUFS","EHOSTDOWN","EHOSTUNREACH"]},
+  getsockname: {"numbers":{"x86_64":51,"aarch64":204,"riscv64":204},"args":[{"name":"sockfd","kind":"fd"},{"name":"outmemory","kind":"outmemory","direction":"out"},{"name":"memory","kind":"memory","direction":"inout"}],"result":"other","way":"inline","subject":"network","errors":["EBADF","EFAULT","EINVAL","ENOTSOCK","ENOBUFS"]},
+  getpeername: {"numbers":{"x86_64":52,"aarch64":205,"riscv64":205},"args":[{"name":"sockfd","kind":"fd"},{"name":"outmemory","kind":"outmemory","direction":"out"},{"name":"memory","kind":"memory","direction":"inout"}],"result":"other","way":"inline","subject":"network","errors":["EBADF","EFAULT","EINVAL","ENOTSOCK","ENOBUFS","ENOTCONN"]},
+  setsockopt: {"numbers":{"x86_64":54,"aarch64":208,"riscv64":208},"args":[{"name":"sockfd","kind":"fd"},{"name":"level","kind":"int"},{"name":"optname","kind":"int"},{"name":"optval","kind":"in","direction":"in"},{"name":"optval_length","kind":"long"}],"result":"void","way":"inline","subject":"network","errors":["EPERM","ENOENT","EBADF","ENOMEM","EACCES","EFAULT","EBUSY","EEXIST","ENODEV","EINVAL","EDOM","ENOTSOCK","ENOPROTOOPT","EOPNOTSUPP","EAFNOSUPPORT","EADDRINUSE","EADDRNOTAVAIL","ENOBUFS","EISCONN","ENOTCONN"]},
+  getsockopt: {"numbers":{"x86_64":55,"aarch64":209,"riscv64":209},"args":[{"name":"sockfd","kind":"fd"},{"name":"level","kind":"int"},{"name":"optname","kind":"int"},{"name":"optval","kind":"outmemory","direction":"out"},{"name":"memory","kind":"memory","direction":"inout"}],"result":"other","way":"inline","subject":"network","errors":["EPERM","EBADF","EFAULT","EINVAL","ERANGE","ENOTSOCK","ENOPROTOOPT","EOPNOTSUPP","ENOTCONN"]},
+  sendto: {"numbers":{"x86_64":44,"aarch64":206,"riscv64":206},"args":[{"name":"sockfd","kind":"fd"},{"name":"buf","kind":"in","direction":"in"},{"name":"buf_length","kind":"long"},{"name":"flags","kind":"int"},{"name":"dest_addr","kind":"inmemory","direction":"in"},{"name":"long","kind":"long"}],"result":"number","way":"inlineFirst","subject":"network","errors":["EPERM","ENOENT","EINTR","EBADF","EAGAIN","ENOMEM","EACCES","EFAULT","EINVAL","EPIPE","ENOTSOCK","EDESTADDRREQ","EMSGSIZE","EOPNOTSUPP","EAFNOSUPPORT","EADDRNOTAVAIL","ENETDOWN","ENETUNREACH","ECONNRESET","ENOBUFS","EISCONN","ENOTCONN","ETIMEDOUT","ECONNREFUSED","EHOSTUNREACH","EALREADY"]},
+  recvfrom: {"numbers":{"x86_64":45,"aarch64":207,"riscv64":207},"args":[{"name":"sockfd","kind":"fd"},{"name":"buf","kind":"out","direction":"out"},{"name":"buf_length","kind":"long"},{"name":"flags","kind":"int"},{"name":"outmemory","kind":"outmemory","direction":"out"},{"name":"memory","kind":"memory","direction":"inout"}],"result":"other","way":"inlineFirst","subject":"network","errors":["EINTR","EBADF","EAGAIN","ENOMEM","EFAULT","EINVAL","EPIPE","ENOTSOCK","EMSGSIZE","ENOPROTOOPT","EOPNOTSUPP","ENETUNREACH","ECONNRESET","ENOBUFS","ENOTCONN","ETIMEDOUT","ECONNREFUSED","EHOSTUNREACH"]},
+  sendmsg: {"numbers":{"x86_64":46,"aarch64":211,"riscv64":211},"args":[{"name":"sockfd","kind":"fd"},{"name":"msg","kind":"inmemory","direction":"in"},{"name":"flags","kind":"int"}],"result":"number","way":"inlineFirst","subject":"network","errors":["EPERM","ENOENT","EINTR","EBADF","EAGAIN","ENOMEM","EACCES","EFAULT","EINVAL","EPIPE","ENOTSOCK","EDESTADDRREQ","EMSGSIZE","EOPNOTSUPP","EAFNOSUPPORT","EADDRNOTAVAIL","ENETDOWN","ENETUNREACH","ECONNRESET","ENOBUFS","EISCONN","ENOTCONN","ETOOMANYREFS","ETIMEDOUT","ECONNREFUSED","EHOSTUNREACH","EALREADY"]},
+  recvmsg: {"numbers":{"x86_64":47,"aarch64":212,"riscv64":212},"args":[{"name":"sockfd","kind":"fd"},{"name":"msg","kind":"memory","direction":"inout"},{"name":"flags","kind":"int"}],"result":"other","way":"inlineFirst","subject":"network","errors":["EINTR","EBADF","EAGAIN","ENOMEM","EFAULT","EINVAL","EPIPE","ENOTSOCK","EMSGSIZE","ENOPROTOOPT","EOPNOTSUPP","ENETUNREACH","ECONNRESET","ENOBUFS","ENOTCONN","ETIMEDOUT","ECONNREFUSED","EHOSTUNREACH"]},
+  sendmmsg: {"numbers":{"x86_64":307,"aarch64":269,"riscv64":269},"args":[{"name":"sockfd","kind":"fd"},{"name":"msgvec","kind":"memory","direction":"inout"},{"name":"int","kind":"int"},{"name":"flags","kind":"int"}],"result":"other","way":"inlineFirst","since":"3.0","subject":"network","errors":["EPERM","ENOENT","EINTR","EBADF","EAGAIN","ENOMEM","EACCES","EFAULT","EINVAL","EPIPE","ENOTSOCK","EDESTADDRREQ","EMSGSIZE","EOPNOTSUPP","EAFNOSUPPORT","EADDRNOTAVAIL","ENETDOWN","ENETUNREACH","ECONNRESET","ENOBUFS","EISCONN","ENOTCONN","ETOOMANYREFS","ETIMEDOUT","ECONNREFUSED","EHOSTUNREACH","EALREADY"]},
+  recvmmsg: {"numbers":{"x86_64":299,"aarch64":243,"riscv64":243},"args":[{"name":"sockfd","kind":"fd"},{"name":"msgvec","kind":"memory","direction":"inout"},{"name":"int","kind":"int"},{"name":"flags","kind":"int"},{"name":"timeout","kind":"duration","direction":"in"}],"result":"other","way":"inlineFirst","since":"2.6.33","subject":"network","errors":["EINTR","EBADF","EAGAIN","ENOMEM","EFAULT","EINVAL","EPIPE","ENOTSOCK","EMSGSIZE","ENOPROTOOPT","EOPNOTSUPP","ENETUNREACH","ECONNRESET","ENOBUFS","ENOTCONN","ETIMEDOUT","ECONNREFUSED","EHOSTUNREACH"]},
+  shutdown: {"numbers":{"x86_64":48,"aarch64":210,"riscv64":210},"args":[{"name":"sockfd","kind":"fd"},{"name":"how","kind":"int"}],"result":"void","way":"inline","subject":"network","errors":["EBADF","EINVAL","ENOTSOCK","ENOTCONN"]},
   statx: {"numbers":{"x86_64":332,"aarch64":291,"riscv64":291},"args":[{"name":"dirfd","kind":"fd"},{"name":"path","kind":"path","direction":"in"},{"name":"flags","kind":"int"},{"name":"mask","kind":"int"},{"name":"result","kind":"result","direction":"out"}],"result":"struct","way":"offload","since":"4.11","subject":"paths","errors":["ENOENT","EBADF","ENOMEM","EACCES","EFAULT","ENOTDIR","EINVAL","ENAMETOOLONG","ELOOP"]},
   getdents64: {"numbers":{"x86_64":217,"aarch64":61,"riscv64":61},"args":[{"name":"fd","kind":"fd"},{"name":"buffer","kind":"out","direction":"out"},{"name":"buffer_length","kind":"long"}],"result":"number","way":"offload","subject":"paths","errors":["ENOENT","EBADF","EFAULT","ENOTDIR","EINVAL"]},
   unlinkat: {"numbers":{"x86_64":263,"aarch64":35,"riscv64":35},"args":[{"name":"dirfd","kind":"fd"},{"name":"path","kind":"path","direction":"in"},{"name":"flags","kind":"int"}],"result":"void","way":"offload","since":"2.6.16","subject":"paths","errors":["EPERM","ENOENT","EIO","EBADF","ENOMEM","EACCES","EFAULT","EBUSY","ENOTDIR","EISDIR","EINVAL","EROFS","ENAMETOOLONG","ELOOP"]},
@@ -79,6 +433,72 @@ export const table: { readonly [Name in CallName]: CallDescription } = {
   linkat: {"numbers":{"x86_64":265,"aarch64":37,"riscv64":37},"args":[{"name":"olddirfd","kind":"fd"},{"name":"oldpath","kind":"path","direction":"in"},{"name":"newdirfd","kind":"fd"},{"name":"newpath","kind":"path","direction":"in"},{"name":"flags","kind":"int"}],"result":"void","way":"offload","since":"2.6.16","subject":"paths","errors":["EPERM","ENOENT","EIO","EBADF","ENOMEM","EACCES","EFAULT","EEXIST","EXDEV","ENOTDIR","EINVAL","ENOSPC","EROFS","EMLINK","ENAMETOOLONG","ELOOP","EDQUOT"]},
   symlinkat: {"numbers":{"x86_64":266,"aarch64":36,"riscv64":36},"args":[{"name":"target","kind":"path","direction":"in"},{"name":"newdirfd","kind":"fd"},{"name":"linkpath","kind":"path","direction":"in"}],"result":"void","way":"offload","since":"2.6.16","subject":"paths","errors":["EPERM","ENOENT","EIO","EBADF","ENOMEM","EACCES","EFAULT","EEXIST","ENOTDIR","ENOSPC","EROFS","ENAMETOOLONG","ELOOP","EDQUOT"]},
   readlinkat: {"numbers":{"x86_64":267,"aarch64":78,"riscv64":78},"args":[{"name":"dirfd","kind":"fd"},{"name":"path","kind":"path","direction":"in"},{"name":"out","kind":"out","direction":"out"},{"name":"out","kind":"long"}],"result":"other","way":"offload","since":"2.6.16","subject":"paths","errors":["ENOENT","EIO","EBADF","ENOMEM","EACCES","EFAULT","ENOTDIR","EINVAL","ENAMETOOLONG","ELOOP"]},
+  stat: {"numbers":{"x86_64":4},"args":[{"name":"path","kind":"path","direction":"in"},{"name":"result","kind":"result","direction":"out"}],"result":"struct","way":"offload","subject":"paths","errors":["ENOENT","EBADF","ENOMEM","EACCES","EFAULT","ENOTDIR","EINVAL","ENAMETOOLONG","ELOOP","EOVERFLOW"]},
+  fstat: {"numbers":{"x86_64":5,"aarch64":80,"riscv64":80},"args":[{"name":"fd","kind":"fd"},{"name":"result","kind":"result","direction":"out"}],"result":"struct","way":"offload","subject":"paths","errors":["ENOENT","EBADF","ENOMEM","EACCES","EFAULT","ENOTDIR","EINVAL","ENAMETOOLONG","ELOOP","EOVERFLOW"]},
+  lstat: {"numbers":{"x86_64":6},"args":[{"name":"path","kind":"path","direction":"in"},{"name":"result","kind":"result","direction":"out"}],"result":"struct","way":"offload","subject":"paths","errors":["ENOENT","EBADF","ENOMEM","EACCES","EFAULT","ENOTDIR","EINVAL","ENAMETOOLONG","ELOOP","EOVERFLOW"]},
+  newfstatat: {"numbers":{"x86_64":262,"aarch64":79,"riscv64":79},"args":[{"name":"dirfd","kind":"fd"},{"name":"path","kind":"path","direction":"in"},{"name":"result","kind":"result","direction":"out"},{"name":"flags","kind":"int"}],"result":"struct","way":"offload","since":"2.6.16","subject":"paths","errors":["ENOENT","EBADF","ENOMEM","EACCES","EFAULT","ENOTDIR","EINVAL","ENAMETOOLONG","ELOOP","EOVERFLOW"]},
+  access: {"numbers":{"x86_64":21},"args":[{"name":"path","kind":"path","direction":"in"},{"name":"mode","kind":"int"}],"result":"void","way":"offload","subject":"paths","errors":["EPERM","ENOENT","EIO","EBADF","ENOMEM","EACCES","EFAULT","ENOTDIR","EINVAL","ETXTBSY","EROFS","ENAMETOOLONG","ELOOP"]},
+  faccessat: {"numbers":{"x86_64":269,"aarch64":48,"riscv64":48},"args":[{"name":"dirfd","kind":"fd"},{"name":"path","kind":"path","direction":"in"},{"name":"mode","kind":"int"}],"result":"void","way":"offload","since":"2.6.16","subject":"paths","errors":["EPERM","ENOENT","EIO","EBADF","ENOMEM","EACCES","EFAULT","ENOTDIR","EINVAL","ETXTBSY","EROFS","ENAMETOOLONG","ELOOP"]},
+  faccessat2: {"numbers":{"x86_64":439,"aarch64":439,"riscv64":439},"args":[{"name":"dirfd","kind":"fd"},{"name":"path","kind":"path","direction":"in"},{"name":"mode","kind":"int"},{"name":"flags","kind":"int"}],"result":"void","way":"offload","since":"5.8","subject":"paths","errors":["EPERM","ENOENT","EIO","EBADF","ENOMEM","EACCES","EFAULT","ENOTDIR","EINVAL","ETXTBSY","EROFS","ENAMETOOLONG","ELOOP"]},
+  getdents: {"numbers":{"x86_64":78},"args":[{"name":"fd","kind":"fd"},{"name":"buffer","kind":"out","direction":"out"},{"name":"buffer_length","kind":"long"}],"result":"number","way":"offload","subject":"paths","errors":["ENOENT","EBADF","EFAULT","ENOTDIR","EINVAL"]},
+  chdir: {"numbers":{"x86_64":80,"aarch64":49,"riscv64":49},"args":[{"name":"path","kind":"path","direction":"in"}],"result":"void","way":"inline","subject":"paths","errors":["ENOENT","EIO","EBADF","ENOMEM","EACCES","EFAULT","ENOTDIR","ENAMETOOLONG","ELOOP"]},
+  fchdir: {"numbers":{"x86_64":81,"aarch64":50,"riscv64":50},"args":[{"name":"fd","kind":"fd"}],"result":"void","way":"inline","subject":"paths","errors":["ENOENT","EIO","EBADF","ENOMEM","EACCES","EFAULT","ENOTDIR","ENAMETOOLONG","ELOOP"]},
+  getcwd: {"numbers":{"x86_64":79,"aarch64":17,"riscv64":17},"args":[{"name":"out","kind":"out","direction":"out"},{"name":"out","kind":"long"}],"result":"other","way":"inline","subject":"paths","errors":["ENOENT","ENOMEM","EACCES","EFAULT","EINVAL","ERANGE","ENAMETOOLONG"]},
+  chroot: {"numbers":{"x86_64":161,"aarch64":51,"riscv64":51},"args":[{"name":"path","kind":"path","direction":"in"}],"result":"void","way":"inline","subject":"paths","errors":["EPERM","ENOENT","EIO","ENOMEM","EACCES","EFAULT","ENOTDIR","ENAMETOOLONG","ELOOP"]},
+  umask: {"numbers":{"x86_64":95,"aarch64":166,"riscv64":166},"args":[{"name":"mask","kind":"int"}],"result":"number","way":"inline","subject":"paths","errors":[]},
+  rename: {"numbers":{"x86_64":82},"args":[{"name":"oldpath","kind":"path","direction":"in"},{"name":"newpath","kind":"path","direction":"in"}],"result":"void","way":"offload","subject":"paths","errors":["EPERM","ENOENT","EBADF","ENOMEM","EACCES","EFAULT","EBUSY","EEXIST","EXDEV","ENOTDIR","EISDIR","EINVAL","ENOSPC","EROFS","EMLINK","ENAMETOOLONG","ENOTEMPTY","ELOOP","EDQUOT"]},
+  renameat: {"numbers":{"x86_64":264,"aarch64":38},"args":[{"name":"olddirfd","kind":"fd"},{"name":"oldpath","kind":"path","direction":"in"},{"name":"newdirfd","kind":"fd"},{"name":"newpath","kind":"path","direction":"in"}],"result":"void","way":"offload","since":"2.6.16","subject":"paths","errors":["EPERM","ENOENT","EBADF","ENOMEM","EACCES","EFAULT","EBUSY","EEXIST","EXDEV","ENOTDIR","EISDIR","EINVAL","ENOSPC","EROFS","EMLINK","ENAMETOOLONG","ENOTEMPTY","ELOOP","EDQUOT"]},
+  mkdir: {"numbers":{"x86_64":83},"args":[{"name":"path","kind":"path","direction":"in"},{"name":"mode","kind":"int"}],"result":"void","way":"offload","subject":"paths","errors":["EPERM","ENOENT","EBADF","ENOMEM","EACCES","EFAULT","EEXIST","ENOTDIR","EINVAL","ENOSPC","EROFS","EMLINK","ENAMETOOLONG","ELOOP","EDQUOT"]},
+  rmdir: {"numbers":{"x86_64":84},"args":[{"name":"path","kind":"path","direction":"in"}],"result":"void","way":"offload","subject":"paths","errors":["EPERM","ENOENT","ENOMEM","EACCES","EFAULT","EBUSY","ENOTDIR","EINVAL","EROFS","ENAMETOOLONG","ENOTEMPTY","ELOOP"]},
+  link: {"numbers":{"x86_64":86},"args":[{"name":"oldpath","kind":"path","direction":"in"},{"name":"newpath","kind":"path","direction":"in"}],"result":"void","way":"offload","subject":"paths","errors":["EPERM","ENOENT","EIO","EBADF","ENOMEM","EACCES","EFAULT","EEXIST","EXDEV","ENOTDIR","EINVAL","ENOSPC","EROFS","EMLINK","ENAMETOOLONG","ELOOP","EDQUOT"]},
+  unlink: {"numbers":{"x86_64":87},"args":[{"name":"path","kind":"path","direction":"in"}],"result":"void","way":"offload","subject":"paths","errors":["EPERM","ENOENT","EIO","EBADF","ENOMEM","EACCES","EFAULT","EBUSY","ENOTDIR","EISDIR","EINVAL","EROFS","ENAMETOOLONG","ELOOP"]},
+  symlink: {"numbers":{"x86_64":88},"args":[{"name":"target","kind":"path","direction":"in"},{"name":"linkpath","kind":"path","direction":"in"}],"result":"void","way":"offload","subject":"paths","errors":["EPERM","ENOENT","EIO","EBADF","ENOMEM","EACCES","EFAULT","EEXIST","ENOTDIR","ENOSPC","EROFS","ENAMETOOLONG","ELOOP","EDQUOT"]},
+  readlink: {"numbers":{"x86_64":89},"args":[{"name":"path","kind":"path","direction":"in"},{"name":"out","kind":"out","direction":"out"},{"name":"out","kind":"long"}],"result":"other","way":"offload","subject":"paths","errors":["ENOENT","EIO","EBADF","ENOMEM","EACCES","EFAULT","ENOTDIR","EINVAL","ENAMETOOLONG","ELOOP"]},
+  mknod: {"numbers":{"x86_64":133},"args":[{"name":"path","kind":"path","direction":"in"},{"name":"mode","kind":"int"},{"name":"dev","kind":"int"}],"result":"void","way":"offload","subject":"paths","errors":["EPERM","ENOENT","EBADF","ENOMEM","EACCES","EFAULT","EEXIST","ENOTDIR","EINVAL","ENOSPC","EROFS","ENAMETOOLONG","ELOOP","EDQUOT"]},
+  mknodat: {"numbers":{"x86_64":259,"aarch64":33,"riscv64":33},"args":[{"name":"dirfd","kind":"fd"},{"name":"path","kind":"path","direction":"in"},{"name":"mode","kind":"int"},{"name":"dev","kind":"int"}],"result":"void","way":"offload","since":"2.6.16","subject":"paths","errors":["EPERM","ENOENT","EBADF","ENOMEM","EACCES","EFAULT","EEXIST","ENOTDIR","EINVAL","ENOSPC","EROFS","ENAMETOOLONG","ELOOP","EDQUOT"]},
+  chmod: {"numbers":{"x86_64":90},"args":[{"name":"path","kind":"path","direction":"in"},{"name":"mode","kind":"int"}],"result":"void","way":"offload","subject":"paths","errors":["EPERM","ENOENT","EIO","EBADF","ENOMEM","EACCES","EFAULT","ENOTDIR","EINVAL","EROFS","ENAMETOOLONG","ELOOP","EOPNOTSUPP"]},
+  fchmod: {"numbers":{"x86_64":91,"aarch64":52,"riscv64":52},"args":[{"name":"fd","kind":"fd"},{"name":"mode","kind":"int"}],"result":"void","way":"offload","subject":"paths","errors":["EPERM","ENOENT","EIO","EBADF","ENOMEM","EACCES","EFAULT","ENOTDIR","EINVAL","EROFS","ENAMETOOLONG","ELOOP","EOPNOTSUPP"]},
+  fchmodat: {"numbers":{"x86_64":268,"aarch64":53,"riscv64":53},"args":[{"name":"dirfd","kind":"fd"},{"name":"path","kind":"path","direction":"in"},{"name":"mode","kind":"int"}],"result":"void","way":"offload","since":"2.6.16","subject":"paths","errors":["EPERM","ENOENT","EIO","EBADF","ENOMEM","EACCES","EFAULT","ENOTDIR","EINVAL","EROFS","ENAMETOOLONG","ELOOP","EOPNOTSUPP"]},
+  fchmodat2: {"numbers":{"x86_64":452,"aarch64":452,"riscv64":452},"args":[{"name":"dirfd","kind":"fd"},{"name":"path","kind":"path","direction":"in"},{"name":"mode","kind":"int"},{"name":"flags","kind":"int"}],"result":"void","way":"offload","since":"6.6","subject":"paths","errors":["EPERM","ENOENT","EIO","EBADF","ENOMEM","EACCES","EFAULT","ENOTDIR","EINVAL","EROFS","ENAMETOOLONG","ELOOP","EOPNOTSUPP"]},
+  chown: {"numbers":{"x86_64":92},"args":[{"name":"path","kind":"path","direction":"in"},{"name":"owner","kind":"int"},{"name":"group","kind":"int"}],"result":"void","way":"offload","subject":"paths","errors":["EPERM","ENOENT","EIO","EBADF","ENOMEM","EACCES","EFAULT","ENOTDIR","EINVAL","EROFS","ENAMETOOLONG","ELOOP"]},
+  fchown: {"numbers":{"x86_64":93,"aarch64":55,"riscv64":55},"args":[{"name":"fd","kind":"fd"},{"name":"owner","kind":"int"},{"name":"group","kind":"int"}],"result":"void","way":"offload","subject":"paths","errors":["EPERM","ENOENT","EIO","EBADF","ENOMEM","EACCES","EFAULT","ENOTDIR","EINVAL","EROFS","ENAMETOOLONG","ELOOP"]},
+  lchown: {"numbers":{"x86_64":94},"args":[{"name":"path","kind":"path","direction":"in"},{"name":"owner","kind":"int"},{"name":"group","kind":"int"}],"result":"void","way":"offload","subject":"paths","errors":["EPERM","ENOENT","EIO","EBADF","ENOMEM","EACCES","EFAULT","ENOTDIR","EINVAL","EROFS","ENAMETOOLONG","ELOOP"]},
+  fchownat: {"numbers":{"x86_64":260,"aarch64":54,"riscv64":54},"args":[{"name":"dirfd","kind":"fd"},{"name":"path","kind":"path","direction":"in"},{"name":"owner","kind":"int"},{"name":"group","kind":"int"},{"name":"flags","kind":"int"}],"result":"void","way":"offload","since":"2.6.16","subject":"paths","errors":["EPERM","ENOENT","EIO","EBADF","ENOMEM","EACCES","EFAULT","ENOTDIR","EINVAL","EROFS","ENAMETOOLONG","ELOOP"]},
+  utime: {"numbers":{"x86_64":132},"args":[{"name":"path","kind":"path","direction":"in"},{"name":"times","kind":"struct","direction":"in"}],"result":"void","way":"offload","subject":"paths","errors":["EPERM","ENOENT","EACCES","EROFS"]},
+  utimes: {"numbers":{"x86_64":235},"args":[{"name":"path","kind":"path","direction":"in"},{"name":"times","kind":"inmemory","direction":"in"}],"result":"void","way":"offload","subject":"paths","errors":["EPERM","ENOENT","EACCES","EROFS"]},
+  futimesat: {"numbers":{"x86_64":261},"args":[{"name":"dirfd","kind":"fd"},{"name":"path","kind":"path","direction":"in"},{"name":"times","kind":"inmemory","direction":"in"}],"result":"void","way":"offload","since":"2.6.16","subject":"paths","errors":["EPERM","ENOENT","EBADF","EACCES","ENOTDIR","EROFS"]},
+  utimensat: {"numbers":{"x86_64":280,"aarch64":88,"riscv64":88},"args":[{"name":"dirfd","kind":"fd"},{"name":"path","kind":"path","direction":"in"},{"name":"times","kind":"inmemory","direction":"in"},{"name":"flags","kind":"int"}],"result":"void","way":"offload","since":"2.6.22","subject":"paths","errors":["EPERM","ENOENT","ESRCH","EBADF","EACCES","EFAULT","ENOTDIR","EINVAL","EROFS","ENAMETOOLONG","ELOOP"]},
+  statfs: {"numbers":{"x86_64":137,"aarch64":43,"riscv64":43},"args":[{"name":"path","kind":"path","direction":"in"},{"name":"result","kind":"result","direction":"out"}],"result":"struct","way":"offload","subject":"paths","errors":["ENOENT","EINTR","EIO","EBADF","ENOMEM","EACCES","EFAULT","ENOTDIR","ENAMETOOLONG","ENOSYS","ELOOP","EOVERFLOW"]},
+  fstatfs: {"numbers":{"x86_64":138,"aarch64":44,"riscv64":44},"args":[{"name":"fd","kind":"fd"},{"name":"result","kind":"result","direction":"out"}],"result":"struct","way":"offload","subject":"paths","errors":["ENOENT","EINTR","EIO","EBADF","ENOMEM","EACCES","EFAULT","ENOTDIR","ENAMETOOLONG","ENOSYS","ELOOP","EOVERFLOW"]},
+  ustat: {"numbers":{"x86_64":136},"args":[{"name":"dev","kind":"int"},{"name":"result","kind":"result","direction":"out"}],"result":"struct","way":"offload","subject":"paths","errors":["EFAULT","EINVAL","ENOSYS"]},
+  cachestat: {"numbers":{"x86_64":451,"aarch64":451,"riscv64":451},"args":[{"name":"fd","kind":"fd"},{"name":"range","kind":"struct","direction":"in"},{"name":"result","kind":"result","direction":"out"},{"name":"flags","kind":"int"}],"result":"struct","way":"inline","since":"6.5","subject":"paths","errors":["EPERM","EBADF","EFAULT","EINVAL","EOPNOTSUPP"]},
+  lookup_dcookie: {"numbers":{"x86_64":212,"aarch64":18,"riscv64":18},"args":[{"name":"cookie","kind":"long"},{"name":"buffer","kind":"out","direction":"out"},{"name":"buffer_length","kind":"long"}],"result":"number","way":"offload","subject":"paths","errors":["EPERM","ENOMEM","EFAULT","EINVAL","ERANGE","ENAMETOOLONG","ENOSYS"]},
+  setxattr: {"numbers":{"x86_64":188,"aarch64":5,"riscv64":5},"args":[{"name":"path","kind":"path","direction":"in"},{"name":"name","kind":"path","direction":"in"},{"name":"value","kind":"in","direction":"in"},{"name":"value_length","kind":"long"},{"name":"flags","kind":"int"}],"result":"void","way":"offload","subject":"paths","errors":["EPERM","ENOENT","EBADF","ENOMEM","EACCES","EFAULT","EEXIST","ENOTDIR","EINVAL","ENOSPC","ERANGE","ENAMETOOLONG","ELOOP","ENODATA","EOVERFLOW","EOPNOTSUPP","EDQUOT"]},
+  lsetxattr: {"numbers":{"x86_64":189,"aarch64":6,"riscv64":6},"args":[{"name":"path","kind":"path","direction":"in"},{"name":"name","kind":"path","direction":"in"},{"name":"value","kind":"in","direction":"in"},{"name":"value_length","kind":"long"},{"name":"flags","kind":"int"}],"result":"void","way":"offload","subject":"paths","errors":["EPERM","ENOENT","EBADF","ENOMEM","EACCES","EFAULT","EEXIST","ENOTDIR","EINVAL","ENOSPC","ERANGE","ENAMETOOLONG","ELOOP","ENODATA","EOVERFLOW","EOPNOTSUPP","EDQUOT"]},
+  fsetxattr: {"numbers":{"x86_64":190,"aarch64":7,"riscv64":7},"args":[{"name":"fd","kind":"fd"},{"name":"name","kind":"path","direction":"in"},{"name":"value","kind":"in","direction":"in"},{"name":"value_length","kind":"long"},{"name":"flags","kind":"int"}],"result":"void","way":"offload","subject":"paths","errors":["EPERM","ENOENT","EBADF","ENOMEM","EACCES","EFAULT","EEXIST","ENOTDIR","EINVAL","ENOSPC","ERANGE","ENAMETOOLONG","ELOOP","ENODATA","EOVERFLOW","EOPNOTSUPP","EDQUOT"]},
+  getxattr: {"numbers":{"x86_64":191,"aarch64":8,"riscv64":8},"args":[{"name":"path","kind":"path","direction":"in"},{"name":"name","kind":"path","direction":"in"},{"name":"value","kind":"out","direction":"out"},{"name":"value_length","kind":"long"}],"result":"number","way":"offload","subject":"paths","errors":["ENOENT","E2BIG","EBADF","ENOMEM","EACCES","EFAULT","ENOTDIR","EINVAL","ERANGE","ENAMETOOLONG","ELOOP","ENODATA","EOVERFLOW","EOPNOTSUPP"]},
+  lgetxattr: {"numbers":{"x86_64":192,"aarch64":9,"riscv64":9},"args":[{"name":"path","kind":"path","direction":"in"},{"name":"name","kind":"path","direction":"in"},{"name":"value","kind":"out","direction":"out"},{"name":"value_length","kind":"long"}],"result":"number","way":"offload","subject":"paths","errors":["ENOENT","E2BIG","EBADF","ENOMEM","EACCES","EFAULT","ENOTDIR","EINVAL","ERANGE","ENAMETOOLONG","ELOOP","ENODATA","EOVERFLOW","EOPNOTSUPP"]},
+  fgetxattr: {"numbers":{"x86_64":193,"aarch64":10,"riscv64":10},"args":[{"name":"fd","kind":"fd"},{"name":"name","kind":"path","direction":"in"},{"name":"value","kind":"out","direction":"out"},{"name":"value_length","kind":"long"}],"result":"number","way":"offload","subject":"paths","errors":["ENOENT","E2BIG","EBADF","ENOMEM","EACCES","EFAULT","ENOTDIR","EINVAL","ERANGE","ENAMETOOLONG","ELOOP","ENODATA","EOVERFLOW","EOPNOTSUPP"]},
+  listxattr: {"numbers":{"x86_64":194,"aarch64":11,"riscv64":11},"args":[{"name":"path","kind":"path","direction":"in"},{"name":"list","kind":"out","direction":"out"},{"name":"list_length","kind":"long"}],"result":"number","way":"offload","subject":"paths","errors":["ENOENT","E2BIG","EBADF","ENOMEM","EACCES","EFAULT","ENOTDIR","EINVAL","ERANGE","ENAMETOOLONG","ELOOP","EOVERFLOW","EOPNOTSUPP"]},
+  llistxattr: {"numbers":{"x86_64":195,"aarch64":12,"riscv64":12},"args":[{"name":"path","kind":"path","direction":"in"},{"name":"list","kind":"out","direction":"out"},{"name":"list_length","kind":"long"}],"result":"number","way":"offload","subject":"paths","errors":["ENOENT","E2BIG","EBADF","ENOMEM","EACCES","EFAULT","ENOTDIR","EINVAL","ERANGE","ENAMETOOLONG","ELOOP","EOVERFLOW","EOPNOTSUPP"]},
+  flistxattr: {"numbers":{"x86_64":196,"aarch64":13,"riscv64":13},"args":[{"name":"fd","kind":"fd"},{"name":"list","kind":"out","direction":"out"},{"name":"list_length","kind":"long"}],"result":"number","way":"offload","subject":"paths","errors":["ENOENT","E2BIG","EBADF","ENOMEM","EACCES","EFAULT","ENOTDIR","EINVAL","ERANGE","ENAMETOOLONG","ELOOP","EOVERFLOW","EOPNOTSUPP"]},
+  removexattr: {"numbers":{"x86_64":197,"aarch64":14,"riscv64":14},"args":[{"name":"path","kind":"path","direction":"in"},{"name":"name","kind":"path","direction":"in"}],"result":"void","way":"offload","subject":"paths","errors":["ENOENT","EBADF","ENOMEM","EACCES","EFAULT","ENOTDIR","EINVAL","ENAMETOOLONG","ELOOP","ENODATA","EOVERFLOW","EOPNOTSUPP"]},
+  lremovexattr: {"numbers":{"x86_64":198,"aarch64":15,"riscv64":15},"args":[{"name":"path","kind":"path","direction":"in"},{"name":"name","kind":"path","direction":"in"}],"result":"void","way":"offload","subject":"paths","errors":["ENOENT","EBADF","ENOMEM","EACCES","EFAULT","ENOTDIR","EINVAL","ENAMETOOLONG","ELOOP","ENODATA","EOVERFLOW","EOPNOTSUPP"]},
+  fremovexattr: {"numbers":{"x86_64":199,"aarch64":16,"riscv64":16},"args":[{"name":"fd","kind":"fd"},{"name":"name","kind":"path","direction":"in"}],"result":"void","way":"offload","subject":"paths","errors":["ENOENT","EBADF","ENOMEM","EACCES","EFAULT","ENOTDIR","EINVAL","ENAMETOOLONG","ELOOP","ENODATA","EOVERFLOW","EOPNOTSUPP"]},
+  setxattrat: {"numbers":{"x86_64":463,"aarch64":463,"riscv64":463},"args":[{"name":"dirfd","kind":"fd"},{"name":"path","kind":"path","direction":"in"},{"name":"atFlags","kind":"int"},{"name":"name","kind":"path","direction":"in"},{"name":"args","kind":"struct","direction":"in"},{"name":"size","kind":"size"}],"result":"void","way":"offload","since":"6.13","subject":"paths","errors":["EPERM","ENOENT","E2BIG","EBADF","ENOMEM","EACCES","EFAULT","EEXIST","ENOTDIR","EINVAL","ENOSPC","ERANGE","ENAMETOOLONG","ELOOP","ENODATA","EOVERFLOW","EOPNOTSUPP","EDQUOT"]},
+  getxattrat: {"numbers":{"x86_64":464,"aarch64":464,"riscv64":464},"args":[{"name":"dirfd","kind":"fd"},{"name":"path","kind":"path","direction":"in"},{"name":"atFlags","kind":"int"},{"name":"name","kind":"path","direction":"in"},{"name":"args","kind":"update","direction":"inout"},{"name":"size","kind":"size"}],"result":"number","way":"offload","since":"6.13","subject":"paths","errors":["ENOENT","E2BIG","EBADF","ENOMEM","EACCES","EFAULT","ENOTDIR","EINVAL","ERANGE","ENAMETOOLONG","ELOOP","ENODATA","EOVERFLOW","EOPNOTSUPP"]},
+  listxattrat: {"numbers":{"x86_64":465,"aarch64":465,"riscv64":465},"args":[{"name":"dirfd","kind":"fd"},{"name":"path","kind":"path","direction":"in"},{"name":"atFlags","kind":"int"},{"name":"list","kind":"out","direction":"out"},{"name":"list_length","kind":"long"}],"result":"number","way":"offload","since":"6.13","subject":"paths","errors":["ENOENT","E2BIG","EBADF","ENOMEM","EACCES","EFAULT","ENOTDIR","EINVAL","ERANGE","ENAMETOOLONG","ELOOP","EOVERFLOW","EOPNOTSUPP"]},
+  removexattrat: {"numbers":{"x86_64":466,"aarch64":466,"riscv64":466},"args":[{"name":"dirfd","kind":"fd"},{"name":"path","kind":"path","direction":"in"},{"name":"atFlags","kind":"int"},{"name":"name","kind":"path","direction":"in"}],"result":"void","way":"offload","since":"6.13","subject":"paths","errors":["ENOENT","EBADF","ENOMEM","EACCES","EFAULT","ENOTDIR","EINVAL","ENAMETOOLONG","ELOOP","ENODATA","EOVERFLOW","EOPNOTSUPP"]},
+  file_getattr: {"numbers":{"x86_64":468,"aarch64":468,"riscv64":468},"args":[{"name":"dirfd","kind":"fd"},{"name":"path","kind":"path","direction":"in"},{"name":"result","kind":"result","direction":"out"},{"name":"size","kind":"size"},{"name":"atFlags","kind":"int"}],"result":"struct","way":"offload","since":"6.17","subject":"paths","errors":["EPERM","ENOENT","E2BIG","EBADF","ENOMEM","EACCES","EFAULT","ENOTDIR","EINVAL","ENAMETOOLONG","ELOOP","EOPNOTSUPP"]},
+  file_setattr: {"numbers":{"x86_64":469,"aarch64":469,"riscv64":469},"args":[{"name":"dirfd","kind":"fd"},{"name":"path","kind":"path","direction":"in"},{"name":"attributes","kind":"struct","direction":"in"},{"name":"size","kind":"size"},{"name":"atFlags","kind":"int"}],"result":"void","way":"offload","since":"6.17","subject":"paths","errors":["EPERM","ENOENT","E2BIG","EBADF","ENOMEM","EACCES","EFAULT","ENOTDIR","EINVAL","EROFS","ENAMETOOLONG","ELOOP","EOPNOTSUPP"]},
+  name_to_handle_at: {"numbers":{"x86_64":303,"aarch64":264,"riscv64":264},"args":[{"name":"dirfd","kind":"fd"},{"name":"path","kind":"path","direction":"in"},{"name":"memory","kind":"memory","direction":"inout"},{"name":"memory","kind":"memory","direction":"inout"},{"name":"flags","kind":"int"}],"result":"other","way":"offload","since":"2.6.39","subject":"paths","errors":["EPERM","ENOENT","EBADF","EFAULT","ENOTDIR","EINVAL","ELOOP","EOVERFLOW","EOPNOTSUPP","ESTALE"]},
+  open_by_handle_at: {"numbers":{"x86_64":304,"aarch64":265,"riscv64":265},"args":[{"name":"mountFd","kind":"fd"},{"name":"handle","kind":"inmemory","direction":"in"},{"name":"flags","kind":"int"}],"result":"fd","way":"offload","since":"2.6.39","subject":"paths","errors":["EPERM","ENOENT","EBADF","EFAULT","ENOTDIR","EINVAL","ELOOP","EOVERFLOW","EOPNOTSUPP","ESTALE"]},
+  inotify_init: {"numbers":{"x86_64":253},"args":[],"result":"fd","way":"inline","subject":"paths","errors":["ENOMEM","EINVAL","ENFILE","EMFILE"]},
+  inotify_init1: {"numbers":{"x86_64":294,"aarch64":26,"riscv64":26},"args":[{"name":"flags","kind":"int"}],"result":"fd","way":"inline","since":"2.6.27","subject":"paths","errors":["ENOMEM","EINVAL","ENFILE","EMFILE"]},
+  inotify_add_watch: {"numbers":{"x86_64":254,"aarch64":27,"riscv64":27},"args":[{"name":"fd","kind":"fd"},{"name":"path","kind":"path","direction":"in"},{"name":"mask","kind":"int"}],"result":"number","way":"offload","since":"2.6.13","subject":"paths","errors":["ENOENT","EBADF","ENOMEM","EACCES","EFAULT","EEXIST","ENOTDIR","EINVAL","ENOSPC","ENAMETOOLONG"]},
+  inotify_rm_watch: {"numbers":{"x86_64":255,"aarch64":28,"riscv64":28},"args":[{"name":"fd","kind":"fd"},{"name":"wd","kind":"int"}],"result":"void","way":"inline","since":"2.6.13","subject":"paths","errors":["EBADF","EINVAL"]},
+  fanotify_init: {"numbers":{"x86_64":300,"aarch64":262,"riscv64":262},"args":[{"name":"flags","kind":"int"},{"name":"eventFlags","kind":"int"}],"result":"fd","way":"inline","since":"2.6.37","subject":"paths","errors":["EPERM","ENOMEM","EINVAL","EMFILE","ENOSYS"]},
+  fanotify_mark: {"numbers":{"x86_64":301,"aarch64":263,"riscv64":263},"args":[{"name":"fd","kind":"fd"},{"name":"flags","kind":"int"},{"name":"mask","kind":"long"},{"name":"dirfd","kind":"fd"},{"name":"path","kind":"path","direction":"in"}],"result":"void","way":"offload","since":"2.6.37","subject":"paths","errors":["EPERM","ENOENT","EBADF","ENOMEM","EEXIST","EXDEV","ENODEV","ENOTDIR","EISDIR","EINVAL","ENOSPC","ENOSYS","EOPNOTSUPP"]},
   getpid: {"numbers":{"x86_64":39,"aarch64":172,"riscv64":172},"args":[],"result":"number","way":"inline","subject":"process","errors":[]},
   getppid: {"numbers":{"x86_64":110,"aarch64":173,"riscv64":173},"args":[],"result":"number","way":"inline","subject":"process","errors":[]},
   gettid: {"numbers":{"x86_64":186,"aarch64":178,"riscv64":178},"args":[],"result":"number","way":"inline","subject":"process","errors":[]},
@@ -88,10 +508,126 @@ export const table: { readonly [Name in CallName]: CallDescription } = {
   getegid: {"numbers":{"x86_64":108,"aarch64":177,"riscv64":177},"args":[],"result":"number","way":"inline","subject":"process","errors":[]},
   kill: {"numbers":{"x86_64":62,"aarch64":129,"riscv64":129},"args":[{"name":"pid","kind":"int"},{"name":"signal","kind":"int"}],"result":"void","way":"inline","subject":"process","errors":["EPERM","ESRCH","EINVAL"]},
   tgkill: {"numbers":{"x86_64":234,"aarch64":131,"riscv64":131},"args":[{"name":"tgid","kind":"int"},{"name":"tid","kind":"int"},{"name":"signal","kind":"int"}],"result":"void","way":"inline","subject":"process","errors":["EPERM","ESRCH","EAGAIN","EINVAL"]},
+  tkill: {"numbers":{"x86_64":200,"aarch64":130,"riscv64":130},"args":[{"name":"tid","kind":"int"},{"name":"signal","kind":"int"}],"result":"void","way":"inline","subject":"process","errors":["EPERM","ESRCH","EAGAIN","EINVAL"]},
+  pidfd_open: {"numbers":{"x86_64":434,"aarch64":434,"riscv64":434},"args":[{"name":"pid","kind":"int"},{"name":"flags","kind":"int"}],"result":"fd","way":"inline","since":"5.3","subject":"process","errors":["ESRCH","ENOMEM","ENODEV","EINVAL","ENFILE","EMFILE"]},
+  pidfd_getfd: {"numbers":{"x86_64":438,"aarch64":438,"riscv64":438},"args":[{"name":"pidfd","kind":"fd"},{"name":"targetfd","kind":"int"},{"name":"flags","kind":"int"}],"result":"fd","way":"inline","since":"5.6","subject":"process","errors":["EPERM","ESRCH","EBADF","EINVAL","ENFILE","EMFILE"]},
+  pidfd_send_signal: {"numbers":{"x86_64":424,"aarch64":424,"riscv64":424},"args":[{"name":"pidfd","kind":"fd"},{"name":"signal","kind":"int"},{"name":"info","kind":"struct","direction":"in"},{"name":"flags","kind":"int"}],"result":"void","way":"inline","since":"5.1","subject":"process","errors":["EPERM","ESRCH","EBADF","EINVAL"]},
+  rt_sigqueueinfo: {"numbers":{"x86_64":129,"aarch64":138,"riscv64":138},"args":[{"name":"tgid","kind":"int"},{"name":"signal","kind":"int"},{"name":"info","kind":"struct","direction":"in"}],"result":"void","way":"inline","subject":"process","errors":["EPERM","ESRCH","EAGAIN","EINVAL"]},
+  rt_tgsigqueueinfo: {"numbers":{"x86_64":297,"aarch64":240,"riscv64":240},"args":[{"name":"tgid","kind":"int"},{"name":"tid","kind":"int"},{"name":"signal","kind":"int"},{"name":"info","kind":"struct","direction":"in"}],"result":"void","way":"inline","since":"2.6.31","subject":"process","errors":["EPERM","ESRCH","EAGAIN","EINVAL"]},
+  rt_sigprocmask: {"numbers":{"x86_64":14,"aarch64":135,"riscv64":135},"args":[{"name":"how","kind":"int"},{"name":"set","kind":"sigset","direction":"in"},{"name":"sigsetresult","kind":"sigsetresult","direction":"out"},{"name":"constant","kind":"constant"}],"result":"struct","way":"inline","subject":"process","errors":["EFAULT","EINVAL"]},
+  rt_sigpending: {"numbers":{"x86_64":127,"aarch64":136,"riscv64":136},"args":[{"name":"sigsetresult","kind":"sigsetresult","direction":"out"},{"name":"constant","kind":"constant"}],"result":"struct","way":"inline","subject":"process","errors":["EFAULT"]},
+  rt_sigtimedwait: {"numbers":{"x86_64":128,"aarch64":137,"riscv64":137},"args":[{"name":"set","kind":"sigset","direction":"in"},{"name":"result","kind":"result","direction":"out"},{"name":"timeout","kind":"duration","direction":"in"},{"name":"constant","kind":"constant"}],"result":"struct","way":"offload","subject":"process","errors":["EINTR","EAGAIN","EFAULT","EINVAL"]},
+  rt_sigsuspend: {"numbers":{"x86_64":130,"aarch64":133,"riscv64":133},"args":[{"name":"mask","kind":"sigset","direction":"in"},{"name":"constant","kind":"constant"}],"result":"void","way":"offload","subject":"process","errors":["EINTR","EFAULT"]},
+  pause: {"numbers":{"x86_64":34},"args":[],"result":"void","way":"offload","subject":"process","errors":["EINTR"]},
+  alarm: {"numbers":{"x86_64":37},"args":[{"name":"seconds","kind":"int"}],"result":"number","way":"inline","subject":"process","errors":["ENOSYS"]},
+  getitimer: {"numbers":{"x86_64":36,"aarch64":102,"riscv64":102},"args":[{"name":"which","kind":"int"},{"name":"result","kind":"result","direction":"out"}],"result":"struct","way":"inline","subject":"process","errors":["EFAULT","EINVAL"]},
+  setitimer: {"numbers":{"x86_64":38,"aarch64":103,"riscv64":103},"args":[{"name":"which","kind":"int"},{"name":"value","kind":"struct","direction":"in"},{"name":"result","kind":"result","direction":"out"}],"result":"struct","way":"inline","subject":"process","errors":["EFAULT","EINVAL"]},
+  signalfd: {"numbers":{"x86_64":282},"args":[{"name":"fd","kind":"fd"},{"name":"mask","kind":"sigset","direction":"in"},{"name":"constant","kind":"constant"}],"result":"fd","way":"inline","subject":"process","errors":["EBADF","ENOMEM","ENODEV","EINVAL","ENFILE","EMFILE"]},
+  signalfd4: {"numbers":{"x86_64":289,"aarch64":74,"riscv64":74},"args":[{"name":"fd","kind":"fd"},{"name":"mask","kind":"sigset","direction":"in"},{"name":"constant","kind":"constant"},{"name":"flags","kind":"int"}],"result":"fd","way":"inline","since":"2.6.27","subject":"process","errors":["EBADF","ENOMEM","ENODEV","EINVAL","ENFILE","EMFILE"]},
+  rt_sigaction: {"numbers":{"x86_64":13,"aarch64":134,"riscv64":134},"args":[{"name":"signal","kind":"int"},{"name":"act","kind":"address","direction":"inout"},{"name":"oldact","kind":"address","direction":"inout"},{"name":"sigsetsize","kind":"long"}],"result":"number","way":"inline","subject":"process","errors":["EFAULT","EINVAL"],"raw":"a handler runs between any two instructions, where JavaScript cannot; process.on and signalfd4 are the ways to a signal"},
+  rt_sigreturn: {"numbers":{"x86_64":15,"aarch64":139,"riscv64":139},"args":[],"result":"number","way":"inline","subject":"process","errors":[],"raw":"it restores registers that only a signal handler's return has saved"},
+  sigaltstack: {"numbers":{"x86_64":131,"aarch64":132,"riscv64":132},"args":[{"name":"ss","kind":"address","direction":"inout"},{"name":"old_ss","kind":"address","direction":"inout"}],"result":"number","way":"inline","subject":"process","errors":["EPERM","ENOMEM","EFAULT","EINVAL"],"raw":"the stacks of signal handlers are the runtime's"},
+  restart_syscall: {"numbers":{"x86_64":219,"aarch64":128,"riscv64":128},"args":[],"result":"number","way":"inline","subject":"process","errors":[],"raw":"only the kernel makes it, when a stopped process goes on"},
+  fork: {"numbers":{"x86_64":57},"args":[],"result":"number","way":"inline","subject":"process","errors":["EAGAIN","ENOMEM","ENOSYS"],"raw":"the child would have one thread of the runtime's many, and locks that nobody there releases"},
+  vfork: {"numbers":{"x86_64":58},"args":[],"result":"number","way":"inline","subject":"process","errors":[],"raw":"the child would run on the stack of the runtime, which waits for it"},
+  clone: {"numbers":{"x86_64":56,"aarch64":220,"riscv64":220},"args":[{"name":"flags","kind":"long"},{"name":"stack","kind":"address","direction":"inout"},{"name":"parent_tid","kind":"address","direction":"inout"},{"name":"child_tid","kind":"address","direction":"inout"},{"name":"tls","kind":"long"}],"result":"number","way":"inline","subject":"process","errors":["EPERM","EAGAIN","ENOMEM","EACCES","EBUSY","EEXIST","EINVAL","ENOSPC","EUSERS","EOPNOTSUPP"],"raw":"the child would have one thread of the runtime's many, or run on the stack of JavaScript's"},
+  clone3: {"numbers":{"x86_64":435,"aarch64":435,"riscv64":435},"args":[{"name":"cl_args","kind":"address","direction":"inout"},{"name":"size","kind":"long"}],"result":"number","way":"inline","since":"5.3","subject":"process","errors":["EPERM","EAGAIN","ENOMEM","EACCES","EBUSY","EEXIST","EINVAL","ENOSPC","EUSERS","EOPNOTSUPP"],"raw":"the child would have one thread of the runtime's many, or run on the stack of JavaScript's"},
+  execve: {"numbers":{"x86_64":59,"aarch64":221,"riscv64":221},"args":[{"name":"pathname","kind":"path","direction":"in"},{"name":"argv","kind":"address","direction":"inout"},{"name":"envp","kind":"address","direction":"inout"}],"result":"other","way":"inline","subject":"process","errors":["EPERM","ENOENT","EIO","E2BIG","ENOEXEC","EAGAIN","ENOMEM","EACCES","EFAULT","ENOTDIR","EISDIR","EINVAL","ENFILE","EMFILE","ETXTBSY","ENAMETOOLONG","ELOOP","ELIBBAD"]},
+  execveat: {"numbers":{"x86_64":322,"aarch64":281,"riscv64":281},"args":[{"name":"dirfd","kind":"fd"},{"name":"pathname","kind":"path","direction":"in"},{"name":"argv","kind":"address","direction":"inout"},{"name":"envp","kind":"address","direction":"inout"},{"name":"flags","kind":"int"}],"result":"other","way":"inline","since":"3.19","subject":"process","errors":["EPERM","ENOENT","EIO","E2BIG","ENOEXEC","EAGAIN","ENOMEM","EACCES","EFAULT","ENOTDIR","EISDIR","EINVAL","ENFILE","EMFILE","ETXTBSY","ENAMETOOLONG","ELOOP","ELIBBAD"]},
+  exit: {"numbers":{"x86_64":60,"aarch64":93,"riscv64":93},"args":[{"name":"status","kind":"int"}],"result":"other","way":"inline","subject":"process","errors":[]},
+  exit_group: {"numbers":{"x86_64":231,"aarch64":94,"riscv64":94},"args":[{"name":"status","kind":"int"}],"result":"other","way":"inline","subject":"process","errors":[]},
+  wait4: {"numbers":{"x86_64":61,"aarch64":260,"riscv64":260},"args":[{"name":"pid","kind":"int"},{"name":"stat_addr","kind":"outmemory","direction":"out"},{"name":"options","kind":"int"},{"name":"result","kind":"result","direction":"out"}],"result":"other","way":"offload","subject":"process","errors":["ESRCH","EINTR","ECHILD","EAGAIN","EINVAL"]},
+  waitid: {"numbers":{"x86_64":247,"aarch64":95,"riscv64":95},"args":[{"name":"idtype","kind":"int"},{"name":"id","kind":"int"},{"name":"result","kind":"result","direction":"out"},{"name":"options","kind":"int"},{"name":"result","kind":"result","direction":"out"}],"result":"other","way":"offload","subject":"process","errors":["ESRCH","EINTR","EBADF","ECHILD","EAGAIN","EINVAL"]},
+  setuid: {"numbers":{"x86_64":105,"aarch64":146,"riscv64":146},"args":[{"name":"uid","kind":"int"}],"result":"void","way":"inline","subject":"process","errors":["EPERM","EAGAIN","EINVAL"]},
+  setgid: {"numbers":{"x86_64":106,"aarch64":144,"riscv64":144},"args":[{"name":"gid","kind":"int"}],"result":"void","way":"inline","subject":"process","errors":["EPERM","EINVAL"]},
+  setreuid: {"numbers":{"x86_64":113,"aarch64":145,"riscv64":145},"args":[{"name":"ruid","kind":"int"},{"name":"euid","kind":"int"}],"result":"void","way":"inline","subject":"process","errors":["EPERM","EAGAIN","EINVAL"]},
+  setregid: {"numbers":{"x86_64":114,"aarch64":143,"riscv64":143},"args":[{"name":"rgid","kind":"int"},{"name":"egid","kind":"int"}],"result":"void","way":"inline","subject":"process","errors":["EPERM","EAGAIN","EINVAL"]},
+  setresuid: {"numbers":{"x86_64":117,"aarch64":147,"riscv64":147},"args":[{"name":"ruid","kind":"int"},{"name":"euid","kind":"int"},{"name":"suid","kind":"int"}],"result":"void","way":"inline","subject":"process","errors":["EPERM","EAGAIN","EINVAL"]},
+  setresgid: {"numbers":{"x86_64":119,"aarch64":149,"riscv64":149},"args":[{"name":"rgid","kind":"int"},{"name":"egid","kind":"int"},{"name":"sgid","kind":"int"}],"result":"void","way":"inline","subject":"process","errors":["EPERM","EAGAIN","EINVAL"]},
+  getresuid: {"numbers":{"x86_64":118,"aarch64":148,"riscv64":148},"args":[{"name":"ruid","kind":"outmemory","direction":"out"},{"name":"euid","kind":"outmemory","direction":"out"},{"name":"suid","kind":"outmemory","direction":"out"}],"result":"other","way":"inline","subject":"process","errors":["EFAULT"]},
+  getresgid: {"numbers":{"x86_64":120,"aarch64":150,"riscv64":150},"args":[{"name":"rgid","kind":"outmemory","direction":"out"},{"name":"egid","kind":"outmemory","direction":"out"},{"name":"sgid","kind":"outmemory","direction":"out"}],"result":"other","way":"inline","subject":"process","errors":["EFAULT"]},
+  setfsuid: {"numbers":{"x86_64":122,"aarch64":151,"riscv64":151},"args":[{"name":"fsuid","kind":"int"}],"result":"number","way":"inline","subject":"process","errors":[]},
+  setfsgid: {"numbers":{"x86_64":123,"aarch64":152,"riscv64":152},"args":[{"name":"fsgid","kind":"int"}],"result":"number","way":"inline","subject":"process","errors":[]},
+  getgroups: {"numbers":{"x86_64":115,"aarch64":158,"riscv64":158},"args":[{"name":"size","kind":"int"},{"name":"list","kind":"outmemory","direction":"out"}],"result":"other","way":"inline","subject":"process","errors":["EPERM","ENOMEM","EFAULT","EINVAL"]},
+  setgroups: {"numbers":{"x86_64":116,"aarch64":159,"riscv64":159},"args":[{"name":"size","kind":"int"},{"name":"list","kind":"inmemory","direction":"in"}],"result":"void","way":"inline","subject":"process","errors":["EPERM","ENOMEM","EFAULT","EINVAL"]},
+  getpgid: {"numbers":{"x86_64":121,"aarch64":155,"riscv64":155},"args":[{"name":"pid","kind":"int"}],"result":"number","way":"inline","subject":"process","errors":["EPERM","ESRCH","EACCES","EINVAL"]},
+  setpgid: {"numbers":{"x86_64":109,"aarch64":154,"riscv64":154},"args":[{"name":"pid","kind":"int"},{"name":"pgid","kind":"int"}],"result":"void","way":"inline","subject":"process","errors":["EPERM","ESRCH","EACCES","EINVAL"]},
+  getpgrp: {"numbers":{"x86_64":111},"args":[],"result":"number","way":"inline","subject":"process","errors":["ENOSYS"]},
+  getsid: {"numbers":{"x86_64":124,"aarch64":156,"riscv64":156},"args":[{"name":"pid","kind":"int"}],"result":"number","way":"inline","subject":"process","errors":["EPERM","ESRCH"]},
+  setsid: {"numbers":{"x86_64":112,"aarch64":157,"riscv64":157},"args":[],"result":"number","way":"inline","subject":"process","errors":["EPERM"]},
+  capget: {"numbers":{"x86_64":125,"aarch64":90,"riscv64":90},"args":[{"name":"hdrp","kind":"struct","direction":"in"},{"name":"datap","kind":"outmemory","direction":"out"}],"result":"other","way":"inline","subject":"process","errors":["EPERM","ESRCH","EFAULT","EINVAL"]},
+  capset: {"numbers":{"x86_64":126,"aarch64":91,"riscv64":91},"args":[{"name":"hdrp","kind":"struct","direction":"in"},{"name":"datap","kind":"inmemory","direction":"in"}],"result":"void","way":"inline","subject":"process","errors":["EPERM","ESRCH","EFAULT","EINVAL"]},
+  getrlimit: {"numbers":{"x86_64":97,"aarch64":163,"riscv64":163},"args":[{"name":"resource","kind":"int"},{"name":"result","kind":"result","direction":"out"}],"result":"struct","way":"inline","subject":"process","errors":["EPERM","ESRCH","EFAULT","EINVAL"]},
+  setrlimit: {"numbers":{"x86_64":160,"aarch64":164,"riscv64":164},"args":[{"name":"resource","kind":"int"},{"name":"rlim","kind":"struct","direction":"in"}],"result":"void","way":"inline","subject":"process","errors":["EPERM","ESRCH","EFAULT","EINVAL"]},
+  prlimit64: {"numbers":{"x86_64":302,"aarch64":261,"riscv64":261},"args":[{"name":"pid","kind":"int"},{"name":"resource","kind":"int"},{"name":"newLimit","kind":"struct","direction":"in"},{"name":"result","kind":"result","direction":"out"}],"result":"struct","way":"inline","since":"2.6.36","subject":"process","errors":["EPERM","ESRCH","EFAULT","EINVAL"]},
+  getrusage: {"numbers":{"x86_64":98,"aarch64":165,"riscv64":165},"args":[{"name":"who","kind":"int"},{"name":"result","kind":"result","direction":"out"}],"result":"struct","way":"inline","subject":"process","errors":["EFAULT","EINVAL"]},
+  times: {"numbers":{"x86_64":100,"aarch64":153,"riscv64":153},"args":[{"name":"result","kind":"result","direction":"out"}],"result":"other","way":"inline","subject":"process","errors":["EFAULT"]},
+  getpriority: {"numbers":{"x86_64":140,"aarch64":141,"riscv64":141},"args":[{"name":"which","kind":"int"},{"name":"who","kind":"int"}],"result":"other","way":"inline","subject":"process","errors":["EPERM","ESRCH","EACCES","EINVAL"]},
+  setpriority: {"numbers":{"x86_64":141,"aarch64":140,"riscv64":140},"args":[{"name":"which","kind":"int"},{"name":"who","kind":"int"},{"name":"priority","kind":"int"}],"result":"void","way":"inline","subject":"process","errors":["EPERM","ESRCH","EACCES","EINVAL"]},
+  ioprio_get: {"numbers":{"x86_64":252,"aarch64":31,"riscv64":31},"args":[{"name":"which","kind":"int"},{"name":"who","kind":"int"}],"result":"number","way":"inline","subject":"process","errors":["EPERM","ESRCH","EINVAL"]},
+  ioprio_set: {"numbers":{"x86_64":251,"aarch64":30,"riscv64":30},"args":[{"name":"which","kind":"int"},{"name":"who","kind":"int"},{"name":"ioprio","kind":"int"}],"result":"void","way":"inline","subject":"process","errors":["EPERM","ESRCH","EINVAL"]},
+  sched_yield: {"numbers":{"x86_64":24,"aarch64":124,"riscv64":124},"args":[],"result":"void","way":"inline","subject":"process","errors":[]},
+  sched_setparam: {"numbers":{"x86_64":142,"aarch64":118,"riscv64":118},"args":[{"name":"pid","kind":"int"},{"name":"param","kind":"struct","direction":"in"}],"result":"void","way":"inline","subject":"process","errors":["EPERM","ESRCH","EINVAL"]},
+  sched_getparam: {"numbers":{"x86_64":143,"aarch64":121,"riscv64":121},"args":[{"name":"pid","kind":"int"},{"name":"result","kind":"result","direction":"out"}],"result":"struct","way":"inline","subject":"process","errors":["EPERM","ESRCH","EINVAL"]},
+  sched_setscheduler: {"numbers":{"x86_64":144,"aarch64":119,"riscv64":119},"args":[{"name":"pid","kind":"int"},{"name":"policy","kind":"int"},{"name":"param","kind":"struct","direction":"in"}],"result":"void","way":"inline","subject":"process","errors":["EPERM","ESRCH","EINVAL"]},
+  sched_getscheduler: {"numbers":{"x86_64":145,"aarch64":120,"riscv64":120},"args":[{"name":"pid","kind":"int"}],"result":"number","way":"inline","subject":"process","errors":["EPERM","ESRCH","EINVAL"]},
+  sched_get_priority_max: {"numbers":{"x86_64":146,"aarch64":125,"riscv64":125},"args":[{"name":"policy","kind":"int"}],"result":"number","way":"inline","subject":"process","errors":["EINVAL"]},
+  sched_get_priority_min: {"numbers":{"x86_64":147,"aarch64":126,"riscv64":126},"args":[{"name":"policy","kind":"int"}],"result":"number","way":"inline","subject":"process","errors":["EINVAL"]},
+  sched_rr_get_interval: {"numbers":{"x86_64":148,"aarch64":127,"riscv64":127},"args":[{"name":"pid","kind":"int"},{"name":"result","kind":"result","direction":"out"}],"result":"struct","way":"inline","subject":"process","errors":["ESRCH","EFAULT","EINVAL","ENOSYS"]},
+  sched_setaffinity: {"numbers":{"x86_64":203,"aarch64":122,"riscv64":122},"args":[{"name":"pid","kind":"int"},{"name":"cpusetsize","kind":"long"},{"name":"mask","kind":"inmemory","direction":"in"}],"result":"void","way":"inline","subject":"process","errors":["EPERM","ESRCH","EFAULT","EINVAL"]},
+  sched_getaffinity: {"numbers":{"x86_64":204,"aarch64":123,"riscv64":123},"args":[{"name":"pid","kind":"int"},{"name":"cpusetsize","kind":"long"},{"name":"mask","kind":"outmemory","direction":"out"}],"result":"other","way":"inline","subject":"process","errors":["EPERM","ESRCH","EFAULT","EINVAL"]},
+  sched_setattr: {"numbers":{"x86_64":314,"aarch64":274,"riscv64":274},"args":[{"name":"pid","kind":"int"},{"name":"attr","kind":"struct","direction":"in"},{"name":"flags","kind":"int"}],"result":"void","way":"inline","since":"3.14","subject":"process","errors":["EPERM","ESRCH","E2BIG","EBUSY","EINVAL"]},
+  sched_getattr: {"numbers":{"x86_64":315,"aarch64":275,"riscv64":275},"args":[{"name":"pid","kind":"int"},{"name":"result","kind":"result","direction":"out"},{"name":"size","kind":"size"},{"name":"flags","kind":"int"}],"result":"struct","way":"inline","since":"3.14","subject":"process","errors":["EPERM","ESRCH","E2BIG","EBUSY","EINVAL"]},
+  getcpu: {"numbers":{"x86_64":309,"aarch64":168,"riscv64":168},"args":[{"name":"cpu","kind":"outmemory","direction":"out"},{"name":"node","kind":"outmemory","direction":"out"},{"name":"null","kind":"null"}],"result":"other","way":"inline","since":"2.6.19","subject":"process","errors":["EFAULT"]},
+  set_tid_address: {"numbers":{"x86_64":218,"aarch64":96,"riscv64":96},"args":[{"name":"tidptr","kind":"address","direction":"inout"}],"result":"number","way":"inline","subject":"process","errors":[],"raw":"libc joins threads by that word"},
+  set_robust_list: {"numbers":{"x86_64":273,"aarch64":99,"riscv64":99},"args":[{"name":"head","kind":"address","direction":"inout"},{"name":"len","kind":"long"}],"result":"number","way":"inline","since":"2.6.17","subject":"process","errors":["EPERM","ESRCH","EFAULT","EINVAL"],"raw":"the list is libc's"},
+  get_robust_list: {"numbers":{"x86_64":274,"aarch64":100,"riscv64":100},"args":[{"name":"pid","kind":"int"},{"name":"head_ptr","kind":"outmemory","direction":"out"},{"name":"len_ptr","kind":"outmemory","direction":"out"}],"result":"other","way":"inline","since":"2.6.17","subject":"process","errors":["EPERM","ESRCH","EFAULT","EINVAL"]},
+  rseq: {"numbers":{"x86_64":334,"aarch64":293,"riscv64":293},"args":[{"name":"rseq","kind":"address","direction":"inout"},{"name":"rseq_len","kind":"int"},{"name":"flags","kind":"int"},{"name":"sig","kind":"int"}],"result":"number","way":"inline","since":"4.18","subject":"process","errors":[],"raw":"libc has registered its own for each thread"},
+  personality: {"numbers":{"x86_64":135,"aarch64":92,"riscv64":92},"args":[{"name":"persona","kind":"int"}],"result":"number","way":"inline","subject":"process","errors":["EINVAL"]},
+  unshare: {"numbers":{"x86_64":272,"aarch64":97,"riscv64":97},"args":[{"name":"flags","kind":"int"}],"result":"void","way":"inline","subject":"process","errors":["EPERM","ENOMEM","EINVAL","ENOSPC","EUSERS"]},
+  setns: {"numbers":{"x86_64":308,"aarch64":268,"riscv64":268},"args":[{"name":"fd","kind":"fd"},{"name":"nstype","kind":"int"}],"result":"void","way":"inline","since":"3.0","subject":"process","errors":["EPERM","ESRCH","EBADF","ENOMEM","EINVAL"]},
+  prctl: {"numbers":{"x86_64":157,"aarch64":167,"riscv64":167},"args":[{"name":"option","kind":"int"},{"name":"arg2","kind":"address","direction":"inout"},{"name":"arg3","kind":"address","direction":"inout"},{"name":"arg4","kind":"address","direction":"inout"},{"name":"arg5","kind":"address","direction":"inout"}],"result":"number","way":"inline","subject":"process","errors":["EPERM","ENXIO","EBADF","EACCES","EFAULT","EBUSY","ENODEV","EINVAL","ERANGE","EOPNOTSUPP"]},
+  arch_prctl: {"numbers":{"x86_64":158},"args":[{"name":"code","kind":"int"},{"name":"addr","kind":"address","direction":"inout"}],"result":"number","way":"inline","subject":"process","errors":["EPERM","EFAULT","ENODEV","EINVAL"],"raw":"setting FS takes libc's thread data away, and the kernel then finds none"},
+  set_thread_area: {"numbers":{"x86_64":205},"args":[{"name":"u_info","kind":"address","direction":"inout"}],"result":"number","way":"inline","subject":"process","errors":["ESRCH","EFAULT","EINVAL","ENOSYS"],"raw":"x86_64 keeps the number for 32-bit programs and answers ENOSYS"},
+  get_thread_area: {"numbers":{"x86_64":211},"args":[{"name":"u_info","kind":"address","direction":"inout"}],"result":"number","way":"inline","subject":"process","errors":["ESRCH","EFAULT","EINVAL","ENOSYS"],"raw":"x86_64 keeps the number for 32-bit programs and answers ENOSYS"},
+  modify_ldt: {"numbers":{"x86_64":154},"args":[{"name":"func","kind":"int"},{"name":"ptr","kind":"memory","direction":"inout"},{"name":"bytecount","kind":"long"}],"result":"number","way":"inline","subject":"process","errors":["EFAULT","EINVAL","ENOSYS"]},
+  iopl: {"numbers":{"x86_64":172},"args":[{"name":"level","kind":"int"}],"result":"void","way":"inline","subject":"process","errors":["EPERM","EINVAL","ENOSYS"]},
+  ioperm: {"numbers":{"x86_64":173},"args":[{"name":"from","kind":"long"},{"name":"num","kind":"long"},{"name":"turnOn","kind":"int"}],"result":"void","way":"inline","subject":"process","errors":["EPERM","EIO","ENOMEM","EINVAL"]},
+  kcmp: {"numbers":{"x86_64":312,"aarch64":272,"riscv64":272},"args":[{"name":"pid1","kind":"int"},{"name":"pid2","kind":"int"},{"name":"type","kind":"int"},{"name":"idx1","kind":"address","direction":"inout"},{"name":"idx2","kind":"address","direction":"inout"}],"result":"number","way":"inline","since":"3.5","subject":"process","errors":["EPERM","ENOENT","ESRCH","EBADF","EFAULT","EINVAL"]},
+  process_vm_readv: {"numbers":{"x86_64":310,"aarch64":270,"riscv64":270},"args":[{"name":"pid","kind":"int"},{"name":"local","kind":"iovout","direction":"out"},{"name":"local_length","kind":"long"},{"name":"remote","kind":"address","direction":"inout"},{"name":"riovcnt","kind":"long"},{"name":"flags","kind":"int"}],"result":"number","way":"offload","since":"3.2","subject":"process","errors":["EPERM","ESRCH","ENOMEM","EFAULT","EINVAL"]},
+  process_vm_writev: {"numbers":{"x86_64":311,"aarch64":271,"riscv64":271},"args":[{"name":"pid","kind":"int"},{"name":"local","kind":"iovin","direction":"in"},{"name":"local_length","kind":"long"},{"name":"remote","kind":"address","direction":"inout"},{"name":"riovcnt","kind":"long"},{"name":"flags","kind":"int"}],"result":"number","way":"offload","since":"3.2","subject":"process","errors":["EPERM","ESRCH","ENOMEM","EFAULT","EINVAL"]},
+  ptrace: {"numbers":{"x86_64":101,"aarch64":117,"riscv64":117},"args":[{"name":"request","kind":"int"},{"name":"pid","kind":"int"},{"name":"addr","kind":"address","direction":"inout"},{"name":"data","kind":"address","direction":"inout"}],"result":"number","way":"inline","subject":"process","errors":["EPERM","ESRCH","EIO","EFAULT","EBUSY","EINVAL"]},
+  membarrier: {"numbers":{"x86_64":324,"aarch64":283,"riscv64":283},"args":[{"name":"cmd","kind":"int"},{"name":"flags","kind":"int"},{"name":"cpuId","kind":"int"}],"result":"number","way":"offload","since":"4.3","subject":"process","errors":["EPERM","EINVAL","ENOSYS"]},
   uname: {"numbers":{"x86_64":63,"aarch64":160,"riscv64":160},"args":[{"name":"result","kind":"result","direction":"out"}],"result":"struct","way":"inline","subject":"system","errors":["EFAULT"]},
   getrandom: {"numbers":{"x86_64":318,"aarch64":278,"riscv64":278},"args":[{"name":"buffer","kind":"out","direction":"out"},{"name":"buffer_length","kind":"long"},{"name":"flags","kind":"int"}],"result":"number","way":"inlineFirst","since":"3.17","subject":"system","errors":["EINTR","EAGAIN","EFAULT","EINVAL","ENOSYS"]},
-  getcwd: {"numbers":{"x86_64":79,"aarch64":17,"riscv64":17},"args":[{"name":"buffer","kind":"out","direction":"out"},{"name":"buffer_length","kind":"long"}],"result":"number","way":"inline","subject":"system","errors":["ENOENT","ENOMEM","EACCES","EFAULT","EINVAL","ERANGE","ENAMETOOLONG"]},
   sync: {"numbers":{"x86_64":162,"aarch64":81,"riscv64":81},"args":[],"result":"void","way":"offload","subject":"system","errors":[]},
+  sysinfo: {"numbers":{"x86_64":99,"aarch64":179,"riscv64":179},"args":[{"name":"result","kind":"result","direction":"out"}],"result":"struct","way":"inline","subject":"system","errors":["EFAULT"]},
+  syslog: {"numbers":{"x86_64":103,"aarch64":116,"riscv64":116},"args":[{"name":"type","kind":"int"},{"name":"buffer","kind":"outmemory","direction":"out"},{"name":"length","kind":"int"}],"result":"number","way":"inline","subject":"system","errors":["EPERM","EINVAL","ENOSYS"]},
+  sethostname: {"numbers":{"x86_64":170,"aarch64":161,"riscv64":161},"args":[{"name":"name","kind":"in","direction":"in"},{"name":"name_length","kind":"long"}],"result":"void","way":"inline","subject":"system","errors":["EPERM","EFAULT","EINVAL","ENAMETOOLONG"]},
+  setdomainname: {"numbers":{"x86_64":171,"aarch64":162,"riscv64":162},"args":[{"name":"name","kind":"in","direction":"in"},{"name":"name_length","kind":"long"}],"result":"void","way":"inline","subject":"system","errors":["EPERM","EFAULT","EINVAL"]},
+  reboot: {"numbers":{"x86_64":169,"aarch64":142,"riscv64":142},"args":[{"name":"magic","kind":"int"},{"name":"magic2","kind":"int"},{"name":"command","kind":"int"},{"name":"argument","kind":"address","direction":"inout"}],"result":"void","way":"inline","subject":"system","errors":["EPERM","EFAULT","EINVAL"]},
+  vhangup: {"numbers":{"x86_64":153,"aarch64":58,"riscv64":58},"args":[],"result":"void","way":"inline","subject":"system","errors":["EPERM"]},
+  acct: {"numbers":{"x86_64":163,"aarch64":89,"riscv64":89},"args":[{"name":"path","kind":"path","direction":"in"}],"result":"void","way":"offload","subject":"system","errors":["EPERM","ENOENT","EIO","ENOMEM","EACCES","EFAULT","ENOTDIR","EISDIR","ENFILE","EROFS","ENAMETOOLONG","ENOSYS","ELOOP","EUSERS"]},
+  init_module: {"numbers":{"x86_64":175,"aarch64":105,"riscv64":105},"args":[{"name":"image","kind":"in","direction":"in"},{"name":"image_length","kind":"long"},{"name":"parameters","kind":"path","direction":"in"}],"result":"void","way":"offload","subject":"system","errors":["EPERM","ENOEXEC","EBADF","ENOMEM","EFAULT","EBUSY","EEXIST","EINVAL","ETXTBSY","EFBIG","EBADMSG","ENOKEY"]},
+  finit_module: {"numbers":{"x86_64":313,"aarch64":273,"riscv64":273},"args":[{"name":"fd","kind":"fd"},{"name":"parameters","kind":"path","direction":"in"},{"name":"flags","kind":"int"}],"result":"void","way":"offload","since":"3.8","subject":"system","errors":["EPERM","ENOEXEC","EBADF","ENOMEM","EFAULT","EBUSY","EEXIST","EINVAL","ETXTBSY","EFBIG","EBADMSG","ENOKEY"]},
+  delete_module: {"numbers":{"x86_64":176,"aarch64":106,"riscv64":106},"args":[{"name":"name","kind":"path","direction":"in"},{"name":"flags","kind":"int"}],"result":"void","way":"offload","subject":"system","errors":["EPERM","ENOENT","EAGAIN","EFAULT","EBUSY"]},
+  kexec_load: {"numbers":{"x86_64":246,"aarch64":104,"riscv64":104},"args":[{"name":"entry","kind":"long"},{"name":"count","kind":"long"},{"name":"segments","kind":"memory","direction":"inout"},{"name":"flags","kind":"long"}],"result":"void","way":"inline","subject":"system","errors":["EPERM","ENOEXEC","EBADF","ENOMEM","EBUSY","EINVAL","EADDRNOTAVAIL"]},
+  kexec_file_load: {"numbers":{"x86_64":320,"aarch64":294,"riscv64":294},"args":[{"name":"kernel_fd","kind":"fd"},{"name":"initrd_fd","kind":"fd"},{"name":"length","kind":"long"},{"name":"command_line","kind":"inmemory","direction":"in"},{"name":"flags","kind":"long"}],"result":"void","way":"offload","since":"3.17","subject":"system","errors":["EPERM","ENOEXEC","EBADF","ENOMEM","EBUSY","EINVAL","EADDRNOTAVAIL"]},
+  riscv_hwprobe: {"numbers":{"riscv64":258},"args":[{"name":"pairs","kind":"memory","direction":"inout"},{"name":"count","kind":"long"},{"name":"cpu_count","kind":"long"},{"name":"cpus","kind":"memory","direction":"inout"},{"name":"flags","kind":"int"}],"result":"void","way":"inline","since":"6.4","subject":"system","errors":["EFAULT","EINVAL","ENOSYS"]},
+  riscv_flush_icache: {"numbers":{"riscv64":259},"args":[{"name":"start","kind":"long"},{"name":"end","kind":"long"},{"name":"flags","kind":"long"}],"result":"void","way":"inline","subject":"system","errors":["EINVAL","ENOSYS"]},
+  create_module: {"numbers":{"x86_64":174},"args":[],"result":"number","way":"inline","subject":"system","errors":["EPERM","ENOMEM","EFAULT","EEXIST","EINVAL","ENOSYS"],"raw":"no longer in the kernel: it answers ENOSYS"},
+  get_kernel_syms: {"numbers":{"x86_64":177},"args":[],"result":"number","way":"inline","subject":"system","errors":["ENOSYS"],"raw":"no longer in the kernel: it answers ENOSYS"},
+  query_module: {"numbers":{"x86_64":178},"args":[],"result":"number","way":"inline","subject":"system","errors":["ENOENT","EFAULT","EINVAL","ENOSPC","ENOSYS"],"raw":"no longer in the kernel: it answers ENOSYS"},
+  _sysctl: {"numbers":{"x86_64":156},"args":[],"result":"number","way":"inline","subject":"system","errors":["EPERM","EACCES","EFAULT","ENOTDIR"],"raw":"no longer in the kernel: it answers ENOSYS"},
+  uselib: {"numbers":{"x86_64":134},"args":[],"result":"number","way":"inline","subject":"system","errors":["ENOEXEC","EACCES","ENFILE"],"raw":"obsolete, and off in most kernels"},
+  afs_syscall: {"numbers":{"x86_64":183},"args":[],"result":"number","way":"inline","subject":"system","errors":[],"raw":"never implemented"},
+  tuxcall: {"numbers":{"x86_64":184},"args":[],"result":"number","way":"inline","subject":"system","errors":[],"raw":"never implemented"},
+  security: {"numbers":{"x86_64":185},"args":[],"result":"number","way":"inline","subject":"system","errors":[],"raw":"never implemented"},
+  vserver: {"numbers":{"x86_64":236},"args":[],"result":"number","way":"inline","subject":"system","errors":[],"raw":"never implemented"},
+  getpmsg: {"numbers":{"x86_64":181},"args":[],"result":"number","way":"inline","subject":"system","errors":[],"raw":"never implemented"},
+  putpmsg: {"numbers":{"x86_64":182},"args":[],"result":"number","way":"inline","subject":"system","errors":[],"raw":"never implemented"},
+  uretprobe: {"numbers":{"x86_64":335},"args":[],"result":"number","way":"inline","subject":"system","errors":[],"raw":"the kernel's own: only a return probe's trampoline makes it"},
+  uprobe: {"numbers":{"x86_64":336},"args":[],"result":"number","way":"inline","subject":"system","errors":[],"raw":"the kernel's own: only a probe's trampoline makes it"},
   clock_gettime: {"numbers":{"x86_64":228,"aarch64":113,"riscv64":113},"args":[{"name":"clock","kind":"int"},{"name":"result","kind":"result","direction":"out"}],"result":"struct","way":"inline","subject":"time","errors":["EPERM","EACCES","EFAULT","ENODEV","EINVAL","EOPNOTSUPP"]},
   nanosleep: {"numbers":{"x86_64":35,"aarch64":101,"riscv64":101},"args":[{"name":"duration","kind":"duration","direction":"in"},{"name":"null","kind":"null"}],"result":"void","way":"offload","subject":"time","errors":["EINTR","EFAULT","EINVAL"]}
 }

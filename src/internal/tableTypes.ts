@@ -4,7 +4,7 @@
 export interface ArgumentDescription {
   readonly name: string
   /**
-   * What it is: `fd`, `int`, `long`, `path`, `address`; `in`, `out` and `memory` for buffers, `iovin` and `iovout` for
+   * What it is: `fd`, `int`, `long`, `path`, `address`; `in`, `out` and `memory` for buffers, `iovin`, `iovout` and `iov` for
    * lists of them; `struct`, `result` and `update` for a structure that the kernel reads, writes or both; `sigset`,
    * `duration`; `zero`, `null`, `size` and `constant` for what the function fills in itself.
    */

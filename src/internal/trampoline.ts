@@ -5,6 +5,7 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import { codes } from "../errors/errnos.ts"
 import { isErrorResult } from "../errors/registry.ts"
 import { type Argument, native, type Result } from "./native.ts"
 
@@ -47,6 +48,8 @@ export interface BlockingOptions {
    * work: the place to close a descriptor that the call opened.
    */
   readonly onAbandoned?: ((result: Result) => void) | undefined
+  /** Whether what the call is about is closed by now: the call then is not begun, and ends with EBADF. */
+  readonly isOver?: (() => boolean) | undefined
   /** Called just before the kernel is made to give the call up, as its fiber is interrupted. */
   readonly onInterrupt?: (() => void) | undefined
   /**
@@ -67,13 +70,15 @@ export interface Trampoline {
 
 const offload = (nr: number, args: ReadonlyArray<Argument>, options: BlockingOptions, done: number) =>
   Effect.callback<Result, TypeError | RangeError>((resume) => {
-    let finished = false
+    let finished: Result | undefined
     let onInterrupted: (() => void) | undefined
     let onOver: (() => void) | undefined
     let operation: number
+    // This runs some time after the caller asked.
+    if (options.isOver?.() === true) return resume(Exit.succeed(-codes.EBADF))
     try {
       operation = native.start([nr, ...args], options.directions ?? 0, done, options.thread?.id ?? 0, (result) => {
-        finished = true
+        finished = result
         onOver?.()
         if (onInterrupted === undefined) {
           resume(Exit.succeed(result))
@@ -88,10 +93,17 @@ const offload = (nr: number, args: ReadonlyArray<Argument>, options: BlockingOpt
     onOver = options.onWaiting?.(() => native.interrupt(operation))
     // The fiber ends only when the kernel has let go of the memory it was lent.
     return Effect.callback<void>((ended) => {
-      if (finished) return ended(Exit.void)
+      // Over, but the fiber was interrupted before it had the result.
+      if (finished !== undefined) {
+        if (!isErrorResult(finished)) options.onAbandoned?.(finished)
+        return ended(Exit.void)
+      }
       onInterrupted = () => ended(Exit.void)
-      options.onInterrupt?.()
-      native.interrupt(operation)
+      try {
+        options.onInterrupt?.()
+      } finally {
+        native.interrupt(operation)
+      }
     })
   })
 

@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import type { EBADF, EINVAL } from "../errors/errnos.ts"
 import { codes } from "../errors/errnos.ts"
 import { errorsOf, type OtherErrno } from "../errors/registry.ts"
-import { Misuse } from "../internal/invoke.ts"
+import { Misuse, misuseOf } from "../internal/invoke.ts"
 import * as constants from "./constants.ts"
 import { kvm_run, kvm_run_exit } from "./structs.ts"
 
@@ -183,8 +183,8 @@ const answer = (stale: () => Misuse | undefined, write: () => void): Effect.Effe
       write()
       return Effect.void
     } catch (thrown) {
-      if (!(thrown instanceof Misuse)) throw thrown
-      return Effect.fail(respondErrors.make(thrown.code, undefined, undefined, `KVM_RUN: ${thrown.detail}`))
+      const { code, detail } = misuseOf(thrown)
+      return Effect.fail(respondErrors.make(code, undefined, undefined, `KVM_RUN: ${detail}`))
     }
   })
 

@@ -12,40 +12,58 @@ export interface Part {
   readonly release: Effect.Effect<void>
 }
 
-/** Releases all, the youngest first. */
-export const releaseAll = (parts: Set<Part>): Effect.Effect<void> =>
-  Effect.suspend(() => Effect.forEach([...parts].reverse(), ({ release }) => release, { discard: true }))
+/** What a machine has of one kind. */
+export class Parts {
+  readonly all: Set<Part> = new Set()
+  /** The machine is ending: nothing is added any more. */
+  closed: boolean = false
+}
+
+/** Releases all, the youngest first, and admits no more. */
+export const releaseAll = (parts: Parts): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    parts.closed = true
+    return Effect.forEach([...parts.all].reverse(), ({ release }) => release, { discard: true })
+  })
 
 /**
- * Acquires a part. `before` runs at its end before what it acquired is released; `parts` holds it while it lives.
+ * Acquires a part. `before` runs at its end before what it acquired is released; `parts` holds it while it lives. If the
+ * machine is ending it fails with `ended`, also where it began to end meanwhile.
  */
 export const acquire = <A, E, R>(
-  parts: Set<Part>,
+  parts: Parts,
   acquisition: Effect.Effect<A, E, R>,
-  before: (a: A) => Effect.Effect<void>
+  before: (a: A) => Effect.Effect<void>,
+  ended: () => E
 ): Effect.Effect<A, E, Exclude<R, Scope.Scope> | Scope.Scope> =>
   Effect.uninterruptible(
     Effect.flatMap(Effect.scope, (outer) => {
+      if (parts.closed) return Effect.fail(ended())
       const scope = Scope.makeUnsafe()
       return acquisition.pipe(
         Scope.provide(scope),
+        Effect.flatMap((a) => (parts.closed ? Effect.fail(ended()) : Effect.succeed(a))),
         Effect.onError((cause) => Scope.close(scope, Exit.failCause(cause))),
         Effect.flatMap((a) => {
-          let ended: Deferred.Deferred<void> | undefined
+          let ending: Deferred.Deferred<void> | undefined
           const part: Part = {
             release: Effect.suspend(() => {
-              if (ended !== undefined) return Deferred.await(ended)
+              if (ending !== undefined) return Deferred.await(ending)
               const end = Deferred.makeUnsafe<void>()
-              ended = end
-              parts.delete(part)
+              ending = end
               return before(a).pipe(
                 Effect.andThen(Scope.close(scope, Exit.void)),
-                Effect.ensuring(Deferred.succeed(end, undefined)),
+                Effect.ensuring(
+                  Effect.suspend(() => {
+                    parts.all.delete(part)
+                    return Deferred.succeed(end, undefined)
+                  })
+                ),
                 Effect.uninterruptible
               )
             })
           }
-          parts.add(part)
+          parts.all.add(part)
           return Effect.as(Scope.addFinalizer(outer, part.release), a)
         })
       )

@@ -133,7 +133,8 @@ export const createVcpu = (vm: Vm, id: number): Effect.Effect<Vcpu, CreateVcpuEr
         state.closed = true
         // The scope that closes next ends the thread, and by that the run: the flag is for a guest not yet entered.
         state.immediateExit = 1
-      })
+      }),
+    () => KVM_CREATE_VCPU.errors.make(codes.EBADF, undefined, undefined, "the machine is closed")
   )
 }
 
@@ -178,7 +179,9 @@ const entering = <E>(
       state.running = true
       state.entries++
       state.immediateExit = 0
-      state.reason = KVM_EXIT_UNKNOWN
+      // The reason is also input: by it the kernel completes the access that the guest stopped for. Only the one that is
+      // believed although the call failed must not be an old one.
+      if (state.reason === KVM_EXIT_MEMORY_FAULT) state.reason = KVM_EXIT_UNKNOWN
       return enter(state, fd).pipe(
         Effect.onExit(() =>
           Effect.sync(() => {
@@ -214,11 +217,13 @@ export const run = (vcpu: Vcpu): Effect.Effect<Exit, RunError | Syscall.MakeThre
   entering(vcpu, (state, fd) =>
     Effect.flatMap(threadOf(state), (thread) =>
       Effect.withFiber((fiber) => {
+        if (state.closed) return Effect.succeed(-codes.EBADF)
         const result = fiber.getRef(Syscall.Trampoline).callBlocking(Syscall.nr.ioctl, [fd, KVM_RUN.code, 0], {
           thread,
           onInterrupt: () => {
-            state.immediateExit = 1
+            if (!state.closed) state.immediateExit = 1
           },
+          isOver: () => state.closed,
           onAbandoned: () => {
             state.kept = true
           }
@@ -243,9 +248,11 @@ export const run = (vcpu: Vcpu): Effect.Effect<Exit, RunError | Syscall.MakeThre
  * @since 0.1.0
  */
 export const runInline = (vcpu: Vcpu): Effect.Effect<Exit, RunError> =>
-  entering(vcpu, (_, fd) =>
+  entering(vcpu, (state, fd) =>
     Effect.withFiber((fiber) =>
-      Effect.succeed(fiber.getRef(Syscall.Trampoline).call(Syscall.nr.ioctl, fd, KVM_RUN.code, 0))
+      Effect.succeed(
+        state.closed ? -codes.EBADF : fiber.getRef(Syscall.Trampoline).call(Syscall.nr.ioctl, fd, KVM_RUN.code, 0)
+      )
     )
   )
 

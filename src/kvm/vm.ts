@@ -7,6 +7,7 @@
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { IoctlError, MmapError } from "../errors/calls.ts"
+import { codes } from "../errors/errnos.ts"
 import * as File from "../File.ts"
 import type * as Ioctl from "../Ioctl.ts"
 import * as Mapping from "../Mapping.ts"
@@ -31,8 +32,8 @@ export interface Vm {
 export class VmState implements Vm {
   readonly file: File.File<KvmVm>
   readonly vcpuMmapSize: number
-  readonly vcpus: Set<part.Part> = new Set()
-  readonly memories: Set<part.Part> = new Set()
+  readonly vcpus: part.Parts = new part.Parts()
+  readonly memories: part.Parts = new part.Parts()
 
   constructor(file: File.File<KvmVm>, vcpuMmapSize: number) {
     this.file = file
@@ -65,12 +66,16 @@ export const createVm = (
 ): Effect.Effect<Vm, CreateVmError, Kvm | Scope.Scope> =>
   Effect.flatMap(Kvm, ({ file, vcpuMmapSize }) =>
     part.acquire(
-      new Set(),
+      new part.Parts(),
       File.ioctl(file, KVM_CREATE_VM, options.type ?? 0).pipe(
         Effect.flatMap(File.fromFd),
         Effect.map((vm) => new VmState(File.asDevice(vm, KvmVm), vcpuMmapSize))
       ),
-      ({ memories, vcpus }) => Effect.andThen(part.releaseAll(vcpus), part.releaseAll(memories))
+      ({ memories, vcpus }) => {
+        memories.closed = true
+        return Effect.andThen(part.releaseAll(vcpus), part.releaseAll(memories))
+      },
+      () => KVM_CREATE_VM.errors.make(codes.EBADF)
     )
   )
 
@@ -178,5 +183,6 @@ export const addMemory = (
     ({ guestAddress, slot }) =>
       Effect.ignore(
         setUserMemoryRegion(vm, { slot, flags: 0, guest_phys_addr: guestAddress, memory_size: 0n, userspace_addr: 0n })
-      )
+      ),
+    () => KVM_SET_USER_MEMORY_REGION.errors.make(codes.EBADF, undefined, undefined, "the machine is closed")
   )

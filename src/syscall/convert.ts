@@ -25,14 +25,23 @@ export const memoryAt = (args: ReadonlyArray<Argument>, index: number): Uint8Arr
   throw new TypeError(`argument ${index + 1} is no memory`)
 }
 
-/** A list of buffers for a scattered or gathered transfer. */
+/** The most buffers that the kernel takes: UIO_MAXIOV. */
+const mostBuffers = 1024
+
+/** A list of buffers for a scattered or gathered transfer: a copy, as getting an element could change the list. */
 export const bufferList = (name: string, list: ReadonlyArray<Buffer>): ReadonlyArray<Buffer> => {
   if (!Array.isArray(list)) throw new TypeError(`${name}: expected an array of buffers or views`)
-  list.forEach((buffer, index) => {
+  if (list.length > mostBuffers) {
+    throw new Misuse(codes.EINVAL, `${name}: ${list.length} buffers, and the kernel takes ${mostBuffers}`)
+  }
+  return Array.from(list, (buffer, index) => {
     bufferLength(`${name}[${index}]`, buffer)
+    return buffer
   })
-  return list
 }
+
+/** The length of a list that `bufferList` has copied: what a getter may have added since is not passed. */
+export const listLength = (name: string, list: ReadonlyArray<Buffer>): number => bufferList(name, list).length
 
 const highestSignal = 64
 

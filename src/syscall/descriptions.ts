@@ -4,8 +4,20 @@
  */
 import * as Abi from "../Abi.ts"
 import * as errors from "../errors/calls.ts"
-import { type Buffer, bufferLength, descriptor, int, long, type PathLike, pathBytes } from "../internal/arguments.ts"
-import type { Description } from "../internal/invoke.ts"
+import { codes } from "../errors/errnos.ts"
+import {
+  type Buffer,
+  bufferLength,
+  descriptor,
+  int,
+  long,
+  type PathLike,
+  pathBytes,
+  word
+} from "../internal/arguments.ts"
+import * as constants from "../internal/constants.ts"
+import { type Description, Misuse, onThisThread } from "../internal/invoke.ts"
+import type { Argument } from "../internal/native.ts"
 import { type BlockingOptions, Direction, directions } from "../internal/trampoline.ts"
 import { bufferList, memoryAt, nothing, number } from "./convert.ts"
 import { closeAbandoned } from "./policy.ts"
@@ -84,10 +96,16 @@ export const pwrite64 = (
   subject: { fd }
 })
 
+/** A list of buffers and how many they are. */
+const vector = (buffers: ReadonlyArray<Buffer>): [ReadonlyArray<Buffer>, number] => {
+  const list = bufferList("buffers", buffers)
+  return [list, list.length]
+}
+
 export const readv = (fd: number, buffers: ReadonlyArray<Buffer>): Description<number, errors.ReadvError> => ({
   errors: errors.readv,
   nr: nr.readv,
-  prepare: () => [descriptor("fd", fd), bufferList("buffers", buffers), buffers.length],
+  prepare: () => [descriptor("fd", fd), ...vector(buffers)],
   decode: number,
   options: readOptions,
   subject: { fd }
@@ -96,7 +114,7 @@ export const readv = (fd: number, buffers: ReadonlyArray<Buffer>): Description<n
 export const writev = (fd: number, buffers: ReadonlyArray<Buffer>): Description<number, errors.WritevError> => ({
   errors: errors.writev,
   nr: nr.writev,
-  prepare: () => [descriptor("fd", fd), bufferList("buffers", buffers), buffers.length],
+  prepare: () => [descriptor("fd", fd), ...vector(buffers)],
   decode: number,
   options: writeOptions,
   subject: { fd }
@@ -224,5 +242,79 @@ export const ftruncate = (fd: number, length: number | bigint): Description<void
   prepare: () => [descriptor("fd", fd), long("length", length)],
   decode: nothing,
   options: plain,
+  subject: { fd }
+})
+
+export const lseek = (fd: number, offset: number | bigint, whence: number): Description<number, errors.LseekError> => ({
+  errors: errors.lseek,
+  nr: nr.lseek,
+  prepare: () => [descriptor("fd", fd), long("offset", offset), int("whence", whence)],
+  decode: number,
+  options: onThisThread,
+  subject: { fd }
+})
+
+/** The bytes that a command of fcntl reads or writes, for those that take a pointer: flock, f_owner_ex, a hint. */
+const fcntlSizes = new Map([
+  [constants.F_GETLK, 32],
+  [constants.F_SETLK, 32],
+  [constants.F_SETLKW, 32],
+  [constants.F_OFD_GETLK, 32],
+  [constants.F_OFD_SETLK, 32],
+  [constants.F_OFD_SETLKW, 32],
+  [constants.F_GETOWN_EX, 8],
+  [constants.F_SETOWN_EX, 8],
+  [constants.F_GETOWNER_UIDS, 8],
+  [constants.F_GET_RW_HINT, 8],
+  [constants.F_SET_RW_HINT, 8],
+  [constants.F_GET_FILE_RW_HINT, 8],
+  [constants.F_SET_FILE_RW_HINT, 8]
+])
+
+const fcntlArgument = (command: number, argument: number | bigint | Buffer | null): Argument => {
+  const size = fcntlSizes.get(command)
+  if (size === undefined || argument === null) return word("argument", argument)
+  if (typeof argument === "number" || typeof argument === "bigint") {
+    throw new Misuse(codes.EFAULT, `argument: command ${command} takes a buffer, not a number`)
+  }
+  if (bufferLength("argument", argument) < size) {
+    throw new Misuse(codes.EFAULT, `argument: command ${command} needs ${size} bytes`)
+  }
+  return argument
+}
+
+export const fcntl = (
+  fd: number,
+  command: number,
+  argument: number | bigint | Buffer | null
+): Description<number, errors.FcntlError> => ({
+  errors: errors.fcntl,
+  nr: nr.fcntl,
+  prepare: () => [descriptor("fd", fd), int("command", command), fcntlArgument(command, argument)],
+  decode: number,
+  options: command === constants.F_SETLKW || command === constants.F_OFD_SETLKW ? plain : onThisThread,
+  subject: { fd }
+})
+
+export const mmap = (
+  address: number | bigint,
+  length: number | bigint,
+  protection: number,
+  flags: number,
+  fd: number,
+  offset: number | bigint
+): Description<bigint, errors.MmapError> => ({
+  errors: errors.mmap,
+  nr: nr.mmap,
+  prepare: () => [
+    long("address", address),
+    long("length", length),
+    int("protection", protection),
+    int("flags", flags),
+    descriptor("fd", fd),
+    long("offset", offset)
+  ],
+  decode: BigInt,
+  options: onThisThread,
   subject: { fd }
 })

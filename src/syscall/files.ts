@@ -5,10 +5,10 @@
 import type * as Effect from "effect/Effect"
 import * as Abi from "../Abi.ts"
 import * as errors from "../errors/calls.ts"
-import { type Buffer, descriptor, int, long, type PathLike, pathBytes, word } from "../internal/arguments.ts"
-import { F_OFD_SETLKW, F_SETLKW, SPLICE_F_NONBLOCK } from "../internal/constants.ts"
-import { inline, onThisThread, run } from "../internal/invoke.ts"
-import type { Argument } from "../internal/native.ts"
+import { codes } from "../errors/errnos.ts"
+import { type Buffer, bufferLength, descriptor, int, type PathLike, pathBytes, word } from "../internal/arguments.ts"
+import { SPLICE_F_NONBLOCK } from "../internal/constants.ts"
+import { inline, Misuse, onThisThread, run } from "../internal/invoke.ts"
 import { bufferList, memoryAt, nothing, number } from "./convert.ts"
 import * as describe from "./descriptions.ts"
 
@@ -143,14 +143,10 @@ export const vmsplice = (
 ): Effect.Effect<number, errors.VmspliceError> =>
   inline(
     errors.vmsplice,
-    (call) =>
-      call(
-        nr.vmsplice,
-        descriptor("fd", fd),
-        bufferList("buffers", buffers),
-        buffers.length,
-        int("flags", flags) | SPLICE_F_NONBLOCK
-      ),
+    (call) => {
+      const list = bufferList("buffers", buffers)
+      return call(nr.vmsplice, descriptor("fd", fd), list, list.length, int("flags", flags) | SPLICE_F_NONBLOCK)
+    },
     number,
     { fd }
   )
@@ -165,12 +161,7 @@ export const vmsplice = (
  * @since 0.1.0
  */
 export const lseek = (fd: number, offset: number | bigint, whence: number): Effect.Effect<number, errors.LseekError> =>
-  inline(
-    errors.lseek,
-    (call) => call(nr.lseek, descriptor("fd", fd), long("offset", offset), int("whence", whence)),
-    number,
-    { fd }
-  )
+  run(describe.lseek(fd, offset, whence))
 
 /**
  * `dup(oldfd)`—A second descriptor of the same open file, the lowest free number, without close-on-exec.
@@ -252,16 +243,7 @@ export const fcntl = (
   fd: number,
   command: number,
   argument: number | bigint | Buffer | null = 0
-): Effect.Effect<number, errors.FcntlError> => {
-  const prepare = (): [number, number, Argument] => [
-    descriptor("fd", fd),
-    int("command", command),
-    word("argument", argument)
-  ]
-  return command === F_SETLKW || command === F_OFD_SETLKW
-    ? run({ errors: errors.fcntl, nr: nr.fcntl, prepare, decode: number, options: {}, subject: { fd } })
-    : inline(errors.fcntl, (call) => call(nr.fcntl, ...prepare()), number, { fd })
-}
+): Effect.Effect<number, errors.FcntlError> => run(describe.fcntl(fd, command, argument))
 
 /**
  * `ioctl(fd, request, argument)`—Asks a device or file for what only its driver knows.
@@ -280,10 +262,20 @@ export const ioctl = (
 ): Effect.Effect<number, errors.IoctlError> =>
   inline(
     errors.ioctl,
-    (call) => call(nr.ioctl, descriptor("fd", fd), int("request", request), word("argument", argument)),
+    (call) => call(nr.ioctl, descriptor("fd", fd), int("request", request), ioctlArgument(request, argument)),
     number,
     { fd }
   )
+
+/** Most requests say in their number how much memory they read or write: a buffer must have as much. */
+const ioctlArgument = (request: number, argument: number | bigint | Buffer | null) => {
+  const size = (request >>> 16) & 0x3fff
+  const hasMemory = request >>> 30 !== 0
+  if (hasMemory && typeof argument === "object" && argument !== null && bufferLength("argument", argument) < size) {
+    throw new Misuse(codes.EFAULT, `argument: the request needs ${size} bytes`)
+  }
+  return word("argument", argument)
+}
 
 /**
  * `statx(dirfd, path, flags, mask)`—All that is known of a file. With an empty path and `AT_EMPTY_PATH`, of `dirfd`

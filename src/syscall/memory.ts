@@ -3,8 +3,9 @@
  */
 import type * as Effect from "effect/Effect"
 import * as errors from "../errors/calls.ts"
-import { descriptor, int, long } from "../internal/arguments.ts"
-import { inline } from "../internal/invoke.ts"
+import { long } from "../internal/arguments.ts"
+import { inline, run } from "../internal/invoke.ts"
+import * as describe from "./descriptions.ts"
 import { nr } from "./raw.ts"
 
 /**
@@ -24,22 +25,7 @@ export const mmap = (
   flags: number,
   fd: number,
   offset: number | bigint = 0
-): Effect.Effect<bigint, errors.MmapError> =>
-  inline(
-    errors.mmap,
-    (call) =>
-      call(
-        nr.mmap,
-        long("address", address),
-        long("length", length),
-        int("protection", protection),
-        int("flags", flags),
-        descriptor("fd", fd),
-        long("offset", offset)
-      ),
-    BigInt,
-    { fd }
-  )
+): Effect.Effect<bigint, errors.MmapError> => run(describe.mmap(address, length, protection, flags, fd, offset))
 
 /**
  * `munmap(address, length)`—Unmaps. Memory that JavaScript still looks into must not be unmapped.

@@ -336,7 +336,7 @@ const openThread: Effect.Effect<Thread, MakeThreadError> = Effect.suspend(() => 
  */
 export const makeThread: Effect.Effect<Thread, MakeThreadError, Scope.Scope> = Effect.acquireRelease(
   openThread,
-  (thread) => Effect.sync(() => native.native.closeThread(thread.id))
+  (thread) => Effect.callback<void>((ended) => native.native.closeThread(thread.id, () => ended(Exit.void)))
 )
 
 /**

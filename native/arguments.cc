@@ -118,6 +118,7 @@ Found DecodeShared(napi_env env, napi_value value, Memory* out) {
   if (napi_new_instance(env, constructor, 1, &value, &view) != napi_ok) return Found::kThrown;
   napi_get_typedarray_info(env, view, nullptr, &out->length, &out->data, nullptr, nullptr);
   out->shared = true;
+  if (out->length == 0) out->data = EmptyAddress();
   return Found::kMemory;
 }
 

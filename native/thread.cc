@@ -199,16 +199,18 @@ class Runner : public std::enable_shared_from_this<Runner> {
     if (alive && completions.size() == 1) napi_call_threadsafe_function(wake, nullptr, napi_tsfn_nonblocking);
   }
 
+  // What a one-shot thread is started with. It goes on with calls that found no thread, if there are any.
+  struct Job {
+    std::shared_ptr<Runner> runner;
+    OperationPtr operation;
+  };
+
   static void* OneShot(void* argument) {
-    std::unique_ptr<std::shared_ptr<Runner>> self(static_cast<std::shared_ptr<Runner>*>(argument));
-    Runner& runner = **self;
-    std::unique_lock<std::mutex> lock(runner.mutex);
-    while (!runner.queue.empty()) {
-      OperationPtr operation = std::move(runner.queue.front());
-      runner.queue.pop_front();
-      lock.unlock();
+    std::unique_ptr<Job> job(static_cast<Job*>(argument));
+    Runner& runner = *job->runner;
+    for (OperationPtr operation = std::move(job->operation);;) {
       operation->Run();
-      lock.lock();
+      std::lock_guard<std::mutex> lock(runner.mutex);
       // A thread with nothing left to do says so with its last completion, so that by the time JavaScript hears of the
       // result it can join the thread: a call leaves nothing behind.
       const bool last = runner.queue.empty();
@@ -218,11 +220,9 @@ class Runner : public std::enable_shared_from_this<Runner> {
         runner.thread_ended.notify_all();
         return nullptr;
       }
+      operation = std::move(runner.queue.front());
+      runner.queue.pop_front();
     }
-    runner.running--;
-    runner.Complete({nullptr, true, pthread_self()});
-    runner.thread_ended.notify_all();
-    return nullptr;
   }
 
   static void* Own(void* argument) {
@@ -267,18 +267,20 @@ class Runner : public std::enable_shared_from_this<Runner> {
   }
 
   void Enqueue(const OperationPtr& operation) {
-    std::unique_lock<std::mutex> lock(mutex);
-    queue.push_back(operation);
-    running++;
-    auto* self = new std::shared_ptr<Runner>(shared_from_this());
+    std::lock_guard<std::mutex> lock(mutex);
+    auto* job = new Job{shared_from_this(), operation};
     pthread_t thread;
-    const int error = StartThread(&thread, OneShot, self);
-    if (error == 0) return;
-    delete self;
-    running--;
+    const int error = StartThread(&thread, OneShot, job);
+    if (error == 0) {
+      running++;
+      return;
+    }
+    delete job;
     // The system has no more threads to give. With others at work one of them comes to it; with none it fails.
-    if (running > own_threads) return;
-    queue.pop_back();
+    if (running > own_threads) {
+      queue.push_back(operation);
+      return;
+    }
     operation->Finish(-error);
     Complete({operation, false, {}});
   }
@@ -448,6 +450,9 @@ void* Lend(napi_env env, const Memory& memory, size_t length, Direction directio
   if (loan.bounce == nullptr) return nullptr;
   if (direction == Direction::kUnknown || direction == Direction::kIn) {
     memcpy(loan.bounce.get(), memory.data, length);
+  } else if (direction == Direction::kOutCount) {
+    // What an attempt has read already goes back with the rest.
+    memcpy(loan.bounce.get(), memory.data, std::min(length, static_cast<size_t>(operation->done_before)));
   }
   if (direction == Direction::kUnknown) {
     loan.before.reset(static_cast<uint8_t*>(malloc(length + 1)));
@@ -458,14 +463,16 @@ void* Lend(napi_env env, const Memory& memory, size_t length, Direction directio
 }
 
 // How much of a buffer a call can use: of a read or write no more than its count, and no more than is copied at once.
-size_t Usable(SystemCall* call, size_t place, size_t length) {
+size_t Usable(Operation* operation, size_t place, size_t length) {
+  SystemCall* call = &operation->call;
   const long number = call->number;
   const bool transfers = number == __NR_read || number == __NR_write || number == __NR_pread64 ||
                          number == __NR_pwrite64;
   if (!transfers || place != 1) return length;
   auto& count = reinterpret_cast<unsigned long&>(call->arguments[2]);
   // More than the buffer has is the caller's mistake, and the copy's end must not be where it shows.
-  count = std::min({count, static_cast<unsigned long>(length), static_cast<unsigned long>(kMostCopied)});
+  count = std::min({count, static_cast<unsigned long>(length),
+                    static_cast<unsigned long>(operation->done_before) + kMostCopied});
   return count;
 }
 
@@ -542,7 +549,7 @@ napi_value Start(napi_env env, napi_callback_info info) {
       case Argument::Kind::kWord: break;
       case Argument::Kind::kMemory:
         argument.word = reinterpret_cast<long>(
-            Lend(env, argument.memory, Usable(&operation->call, i, argument.memory.length), direction, operation.get()));
+            Lend(env, argument.memory, Usable(operation.get(), i, argument.memory.length), direction, operation.get()));
         enough = enough && argument.word != 0;
         operation->call.arguments[i] = argument.word;
         break;

@@ -34,6 +34,14 @@ export interface Device<in Names extends string> {
  */
 export type AnyDevice = Device<never>
 
+/**
+ * The device of requests that any file may be asked: `FIONREAD` and the like.
+ *
+ * @category devices
+ * @since 0.1.0
+ */
+export const anyDevice: AnyDevice = { "~effect-linux/Device": {} }
+
 const marker = (names: ReadonlyArray<string>): { readonly [name: string]: true } =>
   Object.fromEntries(names.map((name) => [name, true]))
 

@@ -434,14 +434,15 @@ export interface seccomp_metadata extends Struct.Type<typeof seccomp_metadata> {
 
 /**
  * The system call that a tracee is in, as `PTRACE_GET_SYSCALL_INFO` tells. `op` is one of `PTRACE_SYSCALL_INFO_*` and says
- * which member of `info`, a union that has no name in C, counts.
+ * which member of `info`, a union that has no name in C, counts. `flags` is 0, and was padding before Linux 6.16.
  *
  * @category structures
  * @since 0.1.0
  */
 export const ptrace_syscall_info = Struct.make("ptrace_syscall_info", {
   op: Struct.u8,
-  pad: Struct.padding(3),
+  reserved: Struct.padding(1),
+  flags: Struct.u16,
   arch: Struct.u32,
   instruction_pointer: Struct.u64,
   stack_pointer: Struct.u64,
@@ -451,7 +452,8 @@ export const ptrace_syscall_info = Struct.make("ptrace_syscall_info", {
     seccomp: Struct.make("ptrace_syscall_info.seccomp", {
       nr: Struct.u64,
       args: Struct.array(Struct.u64, 6),
-      ret_data: Struct.u32
+      ret_data: Struct.u32,
+      reserved2: Struct.padding(4, 4)
     })
   })
 })
@@ -479,3 +481,23 @@ export const ptrace_rseq_configuration = Struct.make("ptrace_rseq_configuration"
  * @since 0.1.0
  */
 export interface ptrace_rseq_configuration extends Struct.Type<typeof ptrace_rseq_configuration> {}
+
+/**
+ * How system calls of a tracee are dispatched to it, for `PTRACE_SET_SYSCALL_USER_DISPATCH_CONFIG` and its counterpart:
+ * `mode` is one of `PR_SYS_DISPATCH_*`, `selector` the address of the byte that decides, and calls from the `len` bytes at
+ * `offset` are excepted.
+ *
+ * @category structures
+ * @since 0.1.0
+ */
+export const ptrace_sud_config = Struct.make("ptrace_sud_config", {
+  mode: Struct.u64,
+  selector: Struct.u64,
+  offset: Struct.u64,
+  len: Struct.u64
+})
+/**
+ * @category structures
+ * @since 0.1.0
+ */
+export interface ptrace_sud_config extends Struct.Type<typeof ptrace_sud_config> {}

@@ -1262,18 +1262,26 @@ export type Umount2Error =
 export const umount2: CallErrors<Umount2Error> = errorsOf("umount2", ["EPERM", "ENOENT", "EAGAIN", "ENOMEM", "EFAULT", "EBUSY", "EINVAL", "ENAMETOOLONG"])
 
 /**
- * What `pivot_root` fails with: the errnos of pivot_root(2), and `OtherErrno` for whatever else the kernel says.
+ * What `pivot_root` fails with: the errnos of pivot_root(2), stat(2), and `OtherErrno` for whatever else the kernel says.
  *
  * @category errors
  * @since 0.1.0
  */
 export type PivotRootError =
   | E.EPERM
+  | E.ENOENT
+  | E.EBADF
+  | E.ENOMEM
+  | E.EACCES
+  | E.EFAULT
   | E.EBUSY
   | E.ENOTDIR
   | E.EINVAL
+  | E.ENAMETOOLONG
+  | E.ELOOP
+  | E.EOVERFLOW
   | OtherErrno
-export const pivot_root: CallErrors<PivotRootError> = errorsOf("pivot_root", ["EPERM", "EBUSY", "ENOTDIR", "EINVAL"])
+export const pivot_root: CallErrors<PivotRootError> = errorsOf("pivot_root", ["EPERM", "ENOENT", "EBADF", "ENOMEM", "EACCES", "EFAULT", "EBUSY", "ENOTDIR", "EINVAL", "ENAMETOOLONG", "ELOOP", "EOVERFLOW"])
 
 /**
  * What `open_tree` fails with: the errnos of the kernel's documentation, and `OtherErrno` for whatever else the kernel says.
@@ -3450,7 +3458,7 @@ export type FileSetattrError =
 export const file_setattr: CallErrors<FileSetattrError> = errorsOf("file_setattr", ["EPERM", "ENOENT", "E2BIG", "EBADF", "ENOMEM", "EACCES", "EFAULT", "ENOTDIR", "EINVAL", "EROFS", "ENAMETOOLONG", "ELOOP", "EOPNOTSUPP"])
 
 /**
- * What `name_to_handle_at` fails with: the errnos of name_to_handle_at(2), and `OtherErrno` for whatever else the kernel says.
+ * What `name_to_handle_at` fails with: the errnos of name_to_handle_at(2), open(2), and `OtherErrno` for whatever else the kernel says.
  *
  * @category errors
  * @since 0.1.0
@@ -3458,19 +3466,36 @@ export const file_setattr: CallErrors<FileSetattrError> = errorsOf("file_setattr
 export type NameToHandleAtError =
   | E.EPERM
   | E.ENOENT
+  | E.EINTR
+  | E.ENXIO
   | E.EBADF
+  | E.EAGAIN
+  | E.ENOMEM
+  | E.EACCES
   | E.EFAULT
+  | E.EBUSY
+  | E.EEXIST
+  | E.ENODEV
   | E.ENOTDIR
+  | E.EISDIR
   | E.EINVAL
+  | E.ENFILE
+  | E.EMFILE
+  | E.ETXTBSY
+  | E.EFBIG
+  | E.ENOSPC
+  | E.EROFS
+  | E.ENAMETOOLONG
   | E.ELOOP
   | E.EOVERFLOW
   | E.EOPNOTSUPP
   | E.ESTALE
+  | E.EDQUOT
   | OtherErrno
-export const name_to_handle_at: CallErrors<NameToHandleAtError> = errorsOf("name_to_handle_at", ["EPERM", "ENOENT", "EBADF", "EFAULT", "ENOTDIR", "EINVAL", "ELOOP", "EOVERFLOW", "EOPNOTSUPP", "ESTALE"])
+export const name_to_handle_at: CallErrors<NameToHandleAtError> = errorsOf("name_to_handle_at", ["EPERM", "ENOENT", "EINTR", "ENXIO", "EBADF", "EAGAIN", "ENOMEM", "EACCES", "EFAULT", "EBUSY", "EEXIST", "ENODEV", "ENOTDIR", "EISDIR", "EINVAL", "ENFILE", "EMFILE", "ETXTBSY", "EFBIG", "ENOSPC", "EROFS", "ENAMETOOLONG", "ELOOP", "EOVERFLOW", "EOPNOTSUPP", "ESTALE", "EDQUOT"])
 
 /**
- * What `open_by_handle_at` fails with: the errnos of open_by_handle_at(2), and `OtherErrno` for whatever else the kernel says.
+ * What `open_by_handle_at` fails with: the errnos of open_by_handle_at(2), open(2), and `OtherErrno` for whatever else the kernel says.
  *
  * @category errors
  * @since 0.1.0
@@ -3478,16 +3503,33 @@ export const name_to_handle_at: CallErrors<NameToHandleAtError> = errorsOf("name
 export type OpenByHandleAtError =
   | E.EPERM
   | E.ENOENT
+  | E.EINTR
+  | E.ENXIO
   | E.EBADF
+  | E.EAGAIN
+  | E.ENOMEM
+  | E.EACCES
   | E.EFAULT
+  | E.EBUSY
+  | E.EEXIST
+  | E.ENODEV
   | E.ENOTDIR
+  | E.EISDIR
   | E.EINVAL
+  | E.ENFILE
+  | E.EMFILE
+  | E.ETXTBSY
+  | E.EFBIG
+  | E.ENOSPC
+  | E.EROFS
+  | E.ENAMETOOLONG
   | E.ELOOP
   | E.EOVERFLOW
   | E.EOPNOTSUPP
   | E.ESTALE
+  | E.EDQUOT
   | OtherErrno
-export const open_by_handle_at: CallErrors<OpenByHandleAtError> = errorsOf("open_by_handle_at", ["EPERM", "ENOENT", "EBADF", "EFAULT", "ENOTDIR", "EINVAL", "ELOOP", "EOVERFLOW", "EOPNOTSUPP", "ESTALE"])
+export const open_by_handle_at: CallErrors<OpenByHandleAtError> = errorsOf("open_by_handle_at", ["EPERM", "ENOENT", "EINTR", "ENXIO", "EBADF", "EAGAIN", "ENOMEM", "EACCES", "EFAULT", "EBUSY", "EEXIST", "ENODEV", "ENOTDIR", "EISDIR", "EINVAL", "ENFILE", "EMFILE", "ETXTBSY", "EFBIG", "ENOSPC", "EROFS", "ENAMETOOLONG", "ELOOP", "EOVERFLOW", "EOPNOTSUPP", "ESTALE", "EDQUOT"])
 
 /**
  * What `inotify_init` fails with: the errnos of inotify_init(2), and `OtherErrno` for whatever else the kernel says.
@@ -4598,6 +4640,232 @@ export type MembarrierError =
   | E.ENOSYS
   | OtherErrno
 export const membarrier: CallErrors<MembarrierError> = errorsOf("membarrier", ["EPERM", "EINVAL", "ENOSYS"])
+
+/**
+ * What `seccomp` fails with: the errnos of seccomp(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type SeccompError =
+  | E.ESRCH
+  | E.ENOMEM
+  | E.EACCES
+  | E.EFAULT
+  | E.EBUSY
+  | E.EINVAL
+  | E.EOPNOTSUPP
+  | OtherErrno
+export const seccomp: CallErrors<SeccompError> = errorsOf("seccomp", ["ESRCH", "ENOMEM", "EACCES", "EFAULT", "EBUSY", "EINVAL", "EOPNOTSUPP"])
+
+/**
+ * What `landlock_create_ruleset` fails with: the errnos of landlock_create_ruleset(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type LandlockCreateRulesetError =
+  | E.E2BIG
+  | E.EFAULT
+  | E.EINVAL
+  | E.ENOMSG
+  | E.EOPNOTSUPP
+  | OtherErrno
+export const landlock_create_ruleset: CallErrors<LandlockCreateRulesetError> = errorsOf("landlock_create_ruleset", ["E2BIG", "EFAULT", "EINVAL", "ENOMSG", "EOPNOTSUPP"])
+
+/**
+ * What `landlock_add_rule` fails with: the errnos of landlock_add_rule(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type LandlockAddRuleError =
+  | E.EPERM
+  | E.EBADF
+  | E.EFAULT
+  | E.EINVAL
+  | E.ENOMSG
+  | E.EBADFD
+  | E.EOPNOTSUPP
+  | OtherErrno
+export const landlock_add_rule: CallErrors<LandlockAddRuleError> = errorsOf("landlock_add_rule", ["EPERM", "EBADF", "EFAULT", "EINVAL", "ENOMSG", "EBADFD", "EOPNOTSUPP"])
+
+/**
+ * What `landlock_restrict_self` fails with: the errnos of landlock_restrict_self(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type LandlockRestrictSelfError =
+  | E.EPERM
+  | E.E2BIG
+  | E.EBADF
+  | E.EINVAL
+  | E.EBADFD
+  | E.EOPNOTSUPP
+  | OtherErrno
+export const landlock_restrict_self: CallErrors<LandlockRestrictSelfError> = errorsOf("landlock_restrict_self", ["EPERM", "E2BIG", "EBADF", "EINVAL", "EBADFD", "EOPNOTSUPP"])
+
+/**
+ * What `bpf` fails with: the errnos of bpf(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type BpfError =
+  | E.EPERM
+  | E.ENOENT
+  | E.E2BIG
+  | E.EBADF
+  | E.ENOMEM
+  | E.EACCES
+  | E.EFAULT
+  | E.EINVAL
+  | OtherErrno
+export const bpf: CallErrors<BpfError> = errorsOf("bpf", ["EPERM", "ENOENT", "E2BIG", "EBADF", "ENOMEM", "EACCES", "EFAULT", "EINVAL"])
+
+/**
+ * What `add_key` fails with: the errnos of add_key(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type AddKeyError =
+  | E.EPERM
+  | E.ENOMEM
+  | E.EACCES
+  | E.EFAULT
+  | E.EINVAL
+  | E.EDQUOT
+  | E.ENOKEY
+  | E.EKEYEXPIRED
+  | E.EKEYREVOKED
+  | OtherErrno
+export const add_key: CallErrors<AddKeyError> = errorsOf("add_key", ["EPERM", "ENOMEM", "EACCES", "EFAULT", "EINVAL", "EDQUOT", "ENOKEY", "EKEYEXPIRED", "EKEYREVOKED"])
+
+/**
+ * What `request_key` fails with: the errnos of request_key(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type RequestKeyError =
+  | E.EPERM
+  | E.EINTR
+  | E.ENOMEM
+  | E.EACCES
+  | E.EFAULT
+  | E.EINVAL
+  | E.EDQUOT
+  | E.ENOKEY
+  | E.EKEYEXPIRED
+  | E.EKEYREVOKED
+  | E.EKEYREJECTED
+  | OtherErrno
+export const request_key: CallErrors<RequestKeyError> = errorsOf("request_key", ["EPERM", "EINTR", "ENOMEM", "EACCES", "EFAULT", "EINVAL", "EDQUOT", "ENOKEY", "EKEYEXPIRED", "EKEYREVOKED", "EKEYREJECTED"])
+
+/**
+ * What `keyctl` fails with: the errnos of keyctl(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type KeyctlError =
+  | E.EPERM
+  | E.ENOENT
+  | E.EAGAIN
+  | E.ENOMEM
+  | E.EACCES
+  | E.EFAULT
+  | E.EEXIST
+  | E.ENOTDIR
+  | E.EINVAL
+  | E.ENFILE
+  | E.EDEADLK
+  | E.ELOOP
+  | E.EMSGSIZE
+  | E.EOPNOTSUPP
+  | E.ETIMEDOUT
+  | E.EDQUOT
+  | E.ENOKEY
+  | E.EKEYEXPIRED
+  | E.EKEYREVOKED
+  | E.EKEYREJECTED
+  | OtherErrno
+export const keyctl: CallErrors<KeyctlError> = errorsOf("keyctl", ["EPERM", "ENOENT", "EAGAIN", "ENOMEM", "EACCES", "EFAULT", "EEXIST", "ENOTDIR", "EINVAL", "ENFILE", "EDEADLK", "ELOOP", "EMSGSIZE", "EOPNOTSUPP", "ETIMEDOUT", "EDQUOT", "ENOKEY", "EKEYEXPIRED", "EKEYREVOKED", "EKEYREJECTED"])
+
+/**
+ * What `lsm_get_self_attr` fails with: the errnos of the kernel's documentation, and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type LsmGetSelfAttrError =
+  | E.E2BIG
+  | E.EFAULT
+  | E.EINVAL
+  | E.ENOSYS
+  | E.EOPNOTSUPP
+  | OtherErrno
+export const lsm_get_self_attr: CallErrors<LsmGetSelfAttrError> = errorsOf("lsm_get_self_attr", ["E2BIG", "EFAULT", "EINVAL", "ENOSYS", "EOPNOTSUPP"])
+
+/**
+ * What `lsm_set_self_attr` fails with: the errnos of the kernel's documentation, and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type LsmSetSelfAttrError =
+  | E.EPERM
+  | E.E2BIG
+  | E.ENOMEM
+  | E.EACCES
+  | E.EFAULT
+  | E.EINVAL
+  | E.ENOSYS
+  | E.EOPNOTSUPP
+  | OtherErrno
+export const lsm_set_self_attr: CallErrors<LsmSetSelfAttrError> = errorsOf("lsm_set_self_attr", ["EPERM", "E2BIG", "ENOMEM", "EACCES", "EFAULT", "EINVAL", "ENOSYS", "EOPNOTSUPP"])
+
+/**
+ * What `lsm_list_modules` fails with: the errnos of the kernel's documentation, and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type LsmListModulesError =
+  | E.E2BIG
+  | E.EFAULT
+  | E.EINVAL
+  | E.ENOSYS
+  | OtherErrno
+export const lsm_list_modules: CallErrors<LsmListModulesError> = errorsOf("lsm_list_modules", ["E2BIG", "EFAULT", "EINVAL", "ENOSYS"])
+
+/**
+ * What `perf_event_open` fails with: the errnos of perf_event_open(2), and `OtherErrno` for whatever else the kernel says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type PerfEventOpenError =
+  | E.EPERM
+  | E.ENOENT
+  | E.ESRCH
+  | E.EINTR
+  | E.E2BIG
+  | E.EBADF
+  | E.EACCES
+  | E.EFAULT
+  | E.EBUSY
+  | E.ENODEV
+  | E.EINVAL
+  | E.EMFILE
+  | E.ENOSPC
+  | E.ENOSYS
+  | E.EOVERFLOW
+  | E.EOPNOTSUPP
+  | OtherErrno
+export const perf_event_open: CallErrors<PerfEventOpenError> = errorsOf("perf_event_open", ["EPERM", "ENOENT", "ESRCH", "EINTR", "E2BIG", "EBADF", "EACCES", "EFAULT", "EBUSY", "ENODEV", "EINVAL", "EMFILE", "ENOSPC", "ENOSYS", "EOVERFLOW", "EOPNOTSUPP"])
 
 /**
  * What `uname` fails with: the errnos of uname(2), and `OtherErrno` for whatever else the kernel says.

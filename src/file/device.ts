@@ -28,7 +28,7 @@ import { type File, own } from "./model.ts"
 export const ioctl = <D, A, R, E>(
   file: File<NoInfer<D>>,
   request: Ioctl.Request<D, A, R, E>,
-  ...[argument]: undefined extends A ? [argument?: A] : [argument: A]
+  ...[argument]: undefined extends A ? [argument?: NoInfer<A>] : [argument: NoInfer<A>]
 ): Effect.Effect<R, E> =>
   Effect.suspend(() => {
     const owner = own(file)

@@ -159,7 +159,7 @@ export const fromFd = (fd: number): Effect.Effect<File, errors.FcntlError, Scope
  * @since 0.1.0
  */
 export const borrow = (fd: number): Effect.Effect<File, errors.FcntlError> =>
-  Effect.map(Syscall.fcntl(fd, constants.F_GETFD), () => new Descriptor(fd))
+  Effect.map(Syscall.fcntl(fd, constants.F_GETFD), () => new Descriptor(fd, false))
 
 /** Where no call is made that could fail, the only error is that the file is closed. */
 const onlyClosed: CallErrors<EBADF> = {
@@ -203,13 +203,13 @@ export const release = (file: File<unknown>): Effect.Effect<number, EBADF> => re
 
 /**
  * Closes the file now and not with its scope, and tells what the kernel says to it: an error of a write that was still
- * under way. The descriptor is gone also then.
+ * under way. The descriptor is gone also then. Of a borrowed one only the use ends.
  *
  * @category opening
  * @since 0.1.0
  */
 export const close = (file: File<unknown>): Effect.Effect<void, errors.CloseError> =>
-  retired(file, errors.close, Syscall.close)
+  retired(file, errors.close, (fd) => (own(file).owned ? Syscall.close(fd) : Effect.void))
 
 /**
  * A second descriptor of the same open file, which shares its offset, with a scope of its own.

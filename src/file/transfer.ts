@@ -144,15 +144,20 @@ export const writeAll = Effect.fnUntraced(function* (
 export const stream = (
   file: File<unknown>,
   options: { readonly chunkSize?: number } = {}
-): Stream.Stream<Uint8Array, errors.ReadError> =>
-  Stream.paginate(options.chunkSize ?? 64 * 1024, (size) => {
-    const chunk = new Uint8Array(size)
+): Stream.Stream<Uint8Array, errors.ReadError> => {
+  const { chunkSize = 64 * 1024 } = options
+  if (!Number.isSafeInteger(chunkSize) || chunkSize <= 0) {
+    return Stream.fail(errors.read.make(codes.EINVAL, undefined, own(file).fd, `chunkSize: ${chunkSize} is no length`))
+  }
+  return Stream.paginate(undefined, () => {
+    const chunk = new Uint8Array(chunkSize)
     return Effect.map(read(file, chunk), (count) =>
       count === 0
-        ? ([[], Option.none<number>()] as const)
-        : ([[count === size ? chunk : chunk.slice(0, count)], Option.some(size)] as const)
+        ? ([[], Option.none<undefined>()] as const)
+        : ([[count === chunkSize ? chunk : chunk.slice(0, count)], Option.some(undefined)] as const)
     )
   })
+}
 
 /**
  * Where to move the file offset: `offset` bytes from the start, the current offset or the end of the file; or to the

@@ -24,8 +24,12 @@ export class Descriptor implements Owner {
   /** The options of calls, with `onWaiting` added; kept, as there are few kinds of calls and many of each. */
   private readonly options: Map<BlockingOptions, BlockingOptions> = new Map()
 
-  constructor(fd: number) {
+  /** Whether the number is closed with the file; a borrowed one stays its owner's. */
+  readonly owned: boolean
+
+  constructor(fd: number, owned = true) {
     this.fd = fd
+    this.owned = owned
   }
 
   private readonly onWaiting = (cancel: () => void): (() => void) => {

@@ -126,7 +126,9 @@ export const run = <A, E>(
     let args: ReadonlyArray<Argument>
     let result: Result | Effect.Effect<Result, TypeError | RangeError>
     try {
-      if (owner?.closed === true) throw new Misuse(codes.EBADF, "the File is closed")
+      if (owner?.closed === true) {
+        return refuse(errors, { ...subject, fd: owner.fd }, new Misuse(codes.EBADF, "the File is closed"))
+      }
       args = description.prepare()
       const trampoline = fiber.getRef(Trampoline)
       result =

@@ -1,7 +1,14 @@
 /** Guests for tests: machine code that stands beside its assembly, and machines of one vCPU to run it. */
 
-import { Effect } from "effect"
-import { Kvm } from "../../src/index.ts"
+import { readdirSync, readFileSync } from "node:fs"
+import { it } from "@effect/vitest"
+import { Effect, type Scope } from "effect"
+import { Errno, Kvm, Syscall } from "../../src/index.ts"
+import { eventually } from "./process.ts"
+
+/** `it.live` for a test that starts from `/dev/kvm`; what it makes ends before that closes. */
+export const itKvm = <A, E>(name: string, test: Effect.Effect<A, E, Kvm.Kvm | Scope.Scope>): void =>
+  it.live(name, () => test.pipe(Effect.scoped, Effect.provide(Kvm.layer)))
 
 /** Where code begins, in the guest's memory and in its segments, whose bases are 0. */
 export const codeAddress = 0x1000
@@ -117,3 +124,44 @@ export const expectExit = <Tag extends Kvm.Exit["_tag"]>(vcpu: Kvm.Vcpu, tag: Ta
       ? Effect.succeed(exit)
       : Effect.die(new Error(`expected the guest to stop with ${tag}, it stopped with ${exit._tag}`))
   )
+
+/** Fails unless the effect fails with this errno; gives the error. */
+export const expectErrno = <A, E, R, Tag extends Errno.Errno["_tag"]>(effect: Effect.Effect<A, E, R>, tag: Tag) =>
+  Effect.flatMap(Effect.flip(effect), (error) =>
+    Errno.isErrno(error) && error._tag === tag
+      ? Effect.succeed(error)
+      : Effect.die(new Error(`expected ${tag}, the effect failed with ${error}`))
+  )
+
+/** Answers `KVM_RUN` in the kernel's place, where `answer` returns a result; every other call is the kernel's. */
+export const answeringRuns = (answer: (proceed: () => Syscall.Result) => Syscall.Result) =>
+  Effect.provideService(
+    Syscall.Trampoline,
+    Syscall.intercept(Syscall.kernel, (nr, args, proceed) => {
+      if (nr !== Syscall.nr.ioctl || args[1] !== Kvm.KVM_RUN.code) return proceed()
+      return answer(() => {
+        const result = proceed()
+        if (typeof result === "object") throw new Error("only runInline proceeds without an effect")
+        return result
+      })
+    })
+  )
+
+/**
+ * Whether a condition comes true that depends on another thread, a guest's: on a busy machine that one may get no
+ * processor for hundreds of milliseconds, in which the loop turns tens of thousands of times.
+ */
+export const comesTrue = (condition: () => boolean) => eventually(condition, 1_000_000)
+
+/** The identifiers of this process's threads. */
+export const threadIds = (): ReadonlyArray<number> => readdirSync("/proc/self/task").map(Number)
+
+/** The same without those that KVM itself adds to a process that runs a machine (`kvm-nx-lpage-recovery`). */
+export const userThreadIds = (): ReadonlyArray<number> =>
+  threadIds().filter((id) => {
+    try {
+      return !readFileSync(`/proc/self/task/${id}/comm`, "utf8").startsWith("kvm-")
+    } catch {
+      return false // ended between the two looks
+    }
+  })

@@ -1,0 +1,470 @@
+/**
+ * System calls on sockets that take and give addresses and messages.
+ */
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Abi from "../Abi.ts"
+import * as errors from "../errors/calls.ts"
+import type { CallErrors } from "../errors/registry.ts"
+import { type Buffer, bufferLength, descriptor, int } from "../internal/arguments.ts"
+import { MSG_DONTWAIT, MSG_FASTOPEN, MSG_WAITALL, MSG_WAITFORONE, MSG_ZEROCOPY } from "../internal/constants.ts"
+import { onThisThread, run } from "../internal/invoke.ts"
+import type { Argument } from "../internal/native.ts"
+import { type BlockingOptions, Direction, directions } from "../internal/trampoline.ts"
+import { type ControlMessage, encodeControl } from "./control.ts"
+import { memoryAt, nothing, number, toTimespec } from "./convert.ts"
+import { type MessageRoom, type Parts, type ReceivedMessage, receive, send, viewsOf, type Waiting } from "./messages.ts"
+import { closeAbandoned } from "./policy.ts"
+import { nr } from "./raw.ts"
+import { decodeSockAddr, encodeSockAddr, type SockAddr, type SockAddrLike, storageSize } from "./sockaddr.ts"
+
+export type {
+  ControlCredentials,
+  ControlMessage,
+  ControlPidfd,
+  ControlRaw,
+  ControlRights
+} from "./control.ts"
+export { CMSG_SPACE } from "./control.ts"
+export type { MessageRoom, ReceivedMessage } from "./messages.ts"
+export {
+  decodeSockAddr,
+  encodeSockAddr,
+  type SockAddr,
+  type SockAddrInet,
+  type SockAddrInet6,
+  type SockAddrLike,
+  type SockAddrNetlink,
+  type SockAddrPacket,
+  type SockAddrRaw,
+  type SockAddrUnix,
+  type SockAddrUnixAbstract,
+  type SockAddrUnixPath,
+  type SockAddrUnixUnnamed,
+  type SockAddrVsock
+} from "./sockaddr.ts"
+
+const { in: reads, outCount: fills, unknown } = Direction
+
+/** An `int` or `socklen_t` in memory, that the kernel may write. */
+const intMemory = (value: number): Uint8Array => new Uint8Array(Int32Array.of(value).buffer)
+
+const intAt = (args: ReadonlyArray<Argument>, index: number, place = 0): number => {
+  const memory = memoryAt(args, index)
+  return new DataView(memory.buffer, memory.byteOffset, memory.byteLength).getInt32(4 * place, true)
+}
+
+/** Room for an address, and its length behind it. */
+const addressRoom = (): [Uint8Array, Uint8Array] => [new Uint8Array(storageSize), intMemory(storageSize)]
+
+/** The address that was written to such a room. The length is the address's own, which may be more than fitted. */
+const addressAt = (args: ReadonlyArray<Argument>, index: number): SockAddr | undefined =>
+  decodeSockAddr(memoryAt(args, index).subarray(0, intAt(args, index + 1)))
+
+/**
+ * `socketpair(domain, type, protocol)`—Makes two sockets that are connected to each other. `domain` is `AF_UNIX` (or
+ * `AF_TIPC`), `type` as for `socket`. Who called must close both.
+ *
+ * Does not block. Manual page: socketpair(2).
+ *
+ * @category network
+ * @since 0.1.0
+ */
+export const socketpair = (
+  domain: number,
+  type: number,
+  protocol = 0
+): Effect.Effect<readonly [first: number, second: number], errors.SocketpairError> =>
+  run({
+    errors: errors.socketpair,
+    nr: nr.socketpair,
+    prepare: () => [int("domain", domain), int("type", type), int("protocol", protocol), new Uint8Array(8)],
+    decode: (_, args) => [intAt(args, 3), intAt(args, 3, 1)] as const,
+    options: onThisThread
+  })
+
+const addressOptions: BlockingOptions = { directions: directions(unknown, reads) }
+
+const prepareAddress = (sockfd: number, addr: SockAddrLike) => (): ReadonlyArray<Argument> => {
+  const bytes = encodeSockAddr(addr)
+  return [descriptor("sockfd", sockfd), bytes, bytes.length]
+}
+
+/**
+ * `bind(sockfd, addr)`—Gives a socket its local address. A Unix path is made by this as a file, and stays until it is
+ * unlinked; `{ _tag: "Unix", unnamed: true }` lets the kernel choose an abstract name.
+ *
+ * Does not block but for a Unix path, which can wait for a disk or server: made on another thread then; interruptible.
+ * Manual page: bind(2).
+ *
+ * @category network
+ * @since 0.1.0
+ */
+export const bind = (sockfd: number, addr: SockAddrLike): Effect.Effect<void, errors.BindError> =>
+  run({
+    errors: errors.bind,
+    nr: nr.bind,
+    prepare: prepareAddress(sockfd, addr),
+    decode: nothing,
+    options: addr._tag === "Unix" && addr.path !== undefined ? addressOptions : onThisThread,
+    subject: { fd: sockfd }
+  })
+
+/**
+ * `connect(sockfd, addr)`—Connects a socket to an address; for a datagram socket only says with whom it speaks, until it
+ * is connected to an address of family `AF_UNSPEC`.
+ *
+ * With `O_NONBLOCK` a connection that takes time fails with `EINPROGRESS` and goes on. So does one whose fiber is
+ * interrupted: close the socket to give it up.
+ *
+ * Can block: made on another thread; interruptible. Manual page: connect(2).
+ *
+ * @category network
+ * @since 0.1.0
+ */
+export const connect = (sockfd: number, addr: SockAddrLike): Effect.Effect<void, errors.ConnectError> =>
+  run({
+    errors: errors.connect,
+    nr: nr.connect,
+    prepare: prepareAddress(sockfd, addr),
+    decode: nothing,
+    options: addressOptions,
+    subject: { fd: sockfd }
+  })
+
+/**
+ * A connection that `accept` took.
+ *
+ * @category network
+ * @since 0.1.0
+ */
+export interface Accepted {
+  /** The new socket. Who called must close it. */
+  readonly fd: number
+  /** Who connected. */
+  readonly address: SockAddr | undefined
+}
+
+const acceptOptions: BlockingOptions = { onAbandoned: closeAbandoned }
+
+/**
+ * `accept(sockfd)`—Takes the first connection that waits at a listening socket. `accept4` makes the new socket
+ * close-on-exec.
+ *
+ * Can block: made on another thread; interruptible. A connection that was taken when the fiber was interrupted is closed.
+ * Manual page: accept(2).
+ *
+ * @category network
+ * @since 0.1.0
+ */
+export const accept = (sockfd: number): Effect.Effect<Accepted, errors.AcceptError> =>
+  run({
+    errors: errors.accept,
+    nr: nr.accept,
+    prepare: () => [descriptor("sockfd", sockfd), ...addressRoom()],
+    decode: (result, args) => ({ fd: Number(result), address: addressAt(args, 1) }),
+    options: acceptOptions,
+    subject: { fd: sockfd }
+  })
+
+/**
+ * `accept4(sockfd, flags)`—Takes the first connection that waits at a listening socket. `flags` for the new socket are of
+ * `SOCK_CLOEXEC` and `SOCK_NONBLOCK`.
+ *
+ * Can block: made on another thread; interruptible. A connection that was taken when the fiber was interrupted is closed.
+ * Since Linux 2.6.28. Manual page: accept(2).
+ *
+ * @category network
+ * @since 0.1.0
+ */
+export const accept4 = (sockfd: number, flags = 0): Effect.Effect<Accepted, errors.Accept4Error> =>
+  run({
+    errors: errors.accept4,
+    nr: nr.accept4,
+    prepare: () => [descriptor("sockfd", sockfd), ...addressRoom(), int("flags", flags)],
+    decode: (result, args) => ({ fd: Number(result), address: addressAt(args, 1) }),
+    options: acceptOptions,
+    subject: { fd: sockfd }
+  })
+
+const nameOf = <E>(callErrors: CallErrors<E>, number: number, sockfd: number): Effect.Effect<SockAddr, E> =>
+  run({
+    errors: callErrors,
+    nr: number,
+    prepare: () => [descriptor("sockfd", sockfd), ...addressRoom()],
+    decode: (_, args) => addressAt(args, 1) ?? { _tag: "Raw", family: 0, bytes: new Uint8Array(0) },
+    options: onThisThread,
+    subject: { fd: sockfd }
+  })
+
+/**
+ * `getsockname(sockfd)`—The local address of a socket.
+ *
+ * Does not block. Manual page: getsockname(2).
+ *
+ * @category network
+ * @since 0.1.0
+ */
+export const getsockname = (sockfd: number): Effect.Effect<SockAddr, errors.GetsocknameError> =>
+  nameOf(errors.getsockname, nr.getsockname, sockfd)
+
+/**
+ * `getpeername(sockfd)`—The address that a socket is connected to.
+ *
+ * Does not block. Manual page: getpeername(2).
+ *
+ * @category network
+ * @since 0.1.0
+ */
+export const getpeername = (sockfd: number): Effect.Effect<SockAddr, errors.GetpeernameError> =>
+  nameOf(errors.getpeername, nr.getpeername, sockfd)
+
+/**
+ * `getsockopt(sockfd, level, optname, optval)`—Reads an option of a socket into a buffer; returns the number of bytes that
+ * the option has.
+ *
+ * `level` and `optname` are as for `setsockopt`. Options that are a descriptor (`SO_PEERPIDFD`) open it: who called must
+ * close it.
+ *
+ * Does not block. Manual page: getsockopt(2).
+ *
+ * @category network
+ * @since 0.1.0
+ */
+export const getsockopt = (
+  sockfd: number,
+  level: number,
+  optname: number,
+  optval: Buffer
+): Effect.Effect<number, errors.GetsockoptError> =>
+  run({
+    errors: errors.getsockopt,
+    nr: nr.getsockopt,
+    prepare: () => [
+      descriptor("sockfd", sockfd),
+      int("level", level),
+      int("optname", optname),
+      optval,
+      intMemory(bufferLength("optval", optval))
+    ],
+    decode: (_, args) => intAt(args, 4),
+    options: onThisThread,
+    subject: { fd: sockfd }
+  })
+
+// ---------------------------------------------------------------------------------------------------------------------
+// bytes
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** How a call that sends is to wait. */
+const sendingWaits = (flags: number): Waiting =>
+  // The kernel may read the buffers after the call: it must get those of the caller, and not copies that are gone by then.
+  (flags & (MSG_DONTWAIT | MSG_ZEROCOPY)) !== 0
+    ? "never"
+    : // Told not to wait this answers EINPROGRESS, to which a caller that meant to wait has no answer.
+      (flags & MSG_FASTOPEN) !== 0
+      ? "atOnce"
+      : "ifNeeded"
+
+const sendOptions: BlockingOptions = { directions: directions(unknown, reads, unknown, unknown, reads) }
+
+/**
+ * `sendto(sockfd, buf, flags, destAddr)`—Sends bytes; returns how many, which on a stream may be fewer. `destAddr` is null
+ * where the socket is connected. `flags` are of `MSG_*`.
+ *
+ * Can block: made on the JavaScript thread where the kernel takes the bytes at once, else on another; interruptible. With
+ * `MSG_ZEROCOPY` it does not wait, as if `MSG_DONTWAIT` were given, and the buffer must be left alone until the socket's
+ * error queue says that the kernel is done with it. Manual page: sendto(2).
+ *
+ * @category network
+ * @since 0.1.0
+ */
+export const sendto = (
+  sockfd: number,
+  buf: Buffer,
+  flags = 0,
+  destAddr: SockAddrLike | null = null
+): Effect.Effect<number, errors.SendtoError> => {
+  const waiting = sendingWaits(flags)
+  return run({
+    errors: errors.sendto,
+    nr: nr.sendto,
+    prepare: () => {
+      const addr = destAddr === null ? null : encodeSockAddr(destAddr)
+      return [
+        descriptor("sockfd", sockfd),
+        buf,
+        bufferLength("buf", buf),
+        int("flags", flags) | (waiting === "never" ? MSG_DONTWAIT : 0),
+        addr,
+        addr?.length ?? 0
+      ]
+    },
+    decode: number,
+    options:
+      waiting === "never" ? onThisThread : waiting === "ifNeeded" ? { ...sendOptions, inlineFirst: true } : sendOptions,
+    subject: { fd: sockfd }
+  })
+}
+
+/**
+ * What `recvfrom` received.
+ *
+ * @category network
+ * @since 0.1.0
+ */
+export interface Received {
+  /** The number of bytes; with `MSG_TRUNC` that of the whole datagram, which may be more than the buffer holds. */
+  readonly bytes: number
+  /** Who sent them; undefined where the socket is connected, or the sender has no address. */
+  readonly address: SockAddr | undefined
+}
+
+/**
+ * `recvfrom(sockfd, buf, flags)`—Receives bytes, and the address of who sent them. No bytes mean that a stream has ended,
+ * or an empty datagram. `flags` are of `MSG_*`.
+ *
+ * Can block: made on the JavaScript thread where there is something, else on another; interruptible. Manual page:
+ * recvfrom(2).
+ *
+ * @category network
+ * @since 0.1.0
+ */
+export const recvfrom = (sockfd: number, buf: Buffer, flags = 0): Effect.Effect<Received, errors.RecvfromError> =>
+  run({
+    errors: errors.recvfrom,
+    nr: nr.recvfrom,
+    prepare: () => [descriptor("sockfd", sockfd), buf, bufferLength("buf", buf), int("flags", flags), ...addressRoom()],
+    decode: (result, args) => ({ bytes: number(result), address: addressAt(args, 4) }),
+    options: { inlineFirst: true, directions: directions(unknown, fills) },
+    subject: { fd: sockfd }
+  })
+
+// ---------------------------------------------------------------------------------------------------------------------
+// messages
+// ---------------------------------------------------------------------------------------------------------------------
+
+/**
+ * A message that `sendmsg` is to send.
+ *
+ * @category messages
+ * @since 0.1.0
+ */
+export interface Message {
+  /** The buffers with the data, one after the other; at most 1,024 of them. */
+  readonly iov: ReadonlyArray<Buffer>
+  /** Where to; not for a connected socket. */
+  readonly address?: SockAddrLike | undefined
+  readonly control?: ReadonlyArray<ControlMessage> | undefined
+}
+
+const partsOf = (messages: ReadonlyArray<Message>) => (): ReadonlyArray<Parts> =>
+  messages.map(({ address, control = [], iov }) => ({
+    name: address === undefined ? null : encodeSockAddr(address),
+    iov: viewsOf(iov),
+    control: encodeControl(control)
+  }))
+
+/**
+ * `sendmsg(sockfd, msg, flags)`—Sends several buffers as one, with control messages; returns the number of bytes, which on
+ * a stream may be fewer. Descriptors among the control messages stay the caller's, who may close them when the call is
+ * over. On a stream they need at least one byte to travel with.
+ *
+ * Can block, like {@link sendto}, in which case the kernel works on copies of the buffers. Manual page: sendmsg(2).
+ *
+ * @category messages
+ * @since 0.1.0
+ */
+export const sendmsg = (sockfd: number, msg: Message, flags = 0): Effect.Effect<number, errors.SendmsgError> =>
+  Effect.map(
+    send(
+      { nr: nr.sendmsg, errors: errors.sendmsg, several: false },
+      sockfd,
+      partsOf([msg]),
+      flags,
+      sendingWaits(flags)
+    ),
+    ([bytes = 0]) => bytes
+  )
+
+/**
+ * `sendmmsg(sockfd, messages, flags)`—Sends several messages, at most 1,024; returns the number of bytes of each that was
+ * sent. It ends early, without an error, where a message cannot be sent and others were.
+ *
+ * Can block, like {@link sendmsg}. Since Linux 3.0. Manual page: sendmmsg(2).
+ *
+ * @category messages
+ * @since 0.1.0
+ */
+export const sendmmsg = (
+  sockfd: number,
+  messages: ReadonlyArray<Message>,
+  flags = 0
+): Effect.Effect<ReadonlyArray<number>, errors.SendmmsgError> =>
+  send(
+    { nr: nr.sendmmsg, errors: errors.sendmmsg, several: true },
+    sockfd,
+    partsOf(messages),
+    flags,
+    sendingWaits(flags)
+  )
+
+/**
+ * `recvmsg(sockfd, room, flags)`—Receives a message into several buffers, with the address of who sent it and control
+ * messages.
+ *
+ * **Descriptors** among the control messages (`Rights`, `Pidfd`) are this process's own from then on: who called must
+ * close each of them, and gives `MSG_CMSG_CLOEXEC` lest a program that is started meanwhile inherits them. None is
+ * received where `controllen` leaves no room, and of those that do not fit the kernel closes the rest (`MSG_CTRUNC` in
+ * `flags`). Where the fiber was interrupted when a message had already come, its descriptors are closed.
+ *
+ * Can block: made on the JavaScript thread where there is something, else on another, where the kernel works on copies of
+ * the buffers; interruptible. Manual page: recvmsg(2).
+ *
+ * @category messages
+ * @since 0.1.0
+ */
+export const recvmsg = (
+  sockfd: number,
+  room: MessageRoom,
+  flags = 0
+): Effect.Effect<ReceivedMessage, errors.RecvmsgError> => {
+  const waiting = receivingWaits(flags)
+  const receiving = { nr: nr.recvmsg, errors: errors.recvmsg, several: false }
+  return receive(receiving, sockfd, [room], flags, waiting, ([message = nothingReceived]) => message)
+}
+
+const nothingReceived: ReceivedMessage = { bytes: 0, address: undefined, control: [], flags: 0 }
+
+/** How a call that receives is to wait: one that wants all of something would be content with less if told not to. */
+const receivingWaits = (flags: number, wantsAll = (flags & MSG_WAITALL) !== 0): Waiting =>
+  (flags & MSG_DONTWAIT) !== 0 ? "never" : wantsAll ? "atOnce" : "ifNeeded"
+
+/**
+ * `recvmmsg(sockfd, rooms, flags, timeout)`—Receives several messages, at most 1,024: waits until all `rooms` are filled,
+ * or with `MSG_WAITFORONE` until there is one. What is said at {@link recvmsg} of descriptors holds here.
+ *
+ * `timeout` is looked at only when a message has come (see BUGS in the manual page): null waits for as long as it takes.
+ * Where the fiber is interrupted after some of the messages, the next call on the socket can fail with errno 512, which
+ * Linux leaves there by mistake.
+ *
+ * Can block, like {@link recvmsg}. Since Linux 2.6.33. Manual page: recvmmsg(2).
+ *
+ * @category messages
+ * @since 0.1.0
+ */
+export const recvmmsg = (
+  sockfd: number,
+  rooms: ReadonlyArray<MessageRoom>,
+  flags = 0,
+  timeout: Duration.Input | Abi.timespec | null = null
+): Effect.Effect<ReadonlyArray<ReceivedMessage>, errors.RecvmmsgError> => {
+  const wantsAll = (flags & MSG_WAITALL) !== 0 || ((flags & MSG_WAITFORONE) === 0 && rooms.length > 1)
+  const receiving = {
+    nr: nr.recvmmsg,
+    errors: errors.recvmmsg,
+    several: true,
+    timeout: () => (timeout === null ? null : Abi.timespec.encode(toTimespec("timeout", timeout)))
+  }
+  return receive(receiving, sockfd, rooms, flags, receivingWaits(flags, wantsAll), (messages) => messages)
+}

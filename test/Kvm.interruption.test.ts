@@ -1,0 +1,298 @@
+/** Guests that run for ever, and fibers that do not: interruption, at any moment. */
+import { assert } from "@effect/vitest"
+import { Deferred, Effect, Exit, Fiber, Scope } from "effect"
+import { Kvm, Syscall } from "../src/index.ts"
+import {
+  comesTrue,
+  counted,
+  counter,
+  expectErrno,
+  expectExit,
+  hlt,
+  itKvm,
+  makeGuest,
+  memoryCounter,
+  spin,
+  threadIds
+} from "./support/guests.ts"
+import { describeKvm } from "./support/kvm.ts"
+import { mappings, openFds } from "./support/process.ts"
+
+const holdings = Effect.all({ fds: openFds, mappings: mappings(/kvm-vcpu|\/dev\/zero/) })
+
+/** Lets the loop turn a number of times: none, only microtasks, or some. */
+const turns = (count: number) =>
+  Effect.promise(async () => {
+    for (let turn = 0; turn < count; turn++) await new Promise((resolve) => setImmediate(resolve))
+  })
+
+/** Numbers that look random and are the same in each run. */
+const numbers = function* (seed: number) {
+  let state = seed
+  while (true) {
+    state = (Math.imul(state, 1_103_515_245) + 12_345) & 0x7fff_ffff
+    yield state >> 8
+  }
+}
+
+/** Holds the thread for some microseconds, so that interruptions fall on all parts of a guest's round. */
+const burn = (microseconds: number) =>
+  Effect.sync(() => {
+    const end = performance.now() + microseconds / 1000
+    while (performance.now() < end);
+  })
+
+describeKvm("interrupting a fiber whose guest spins for ever", () => {
+  itKvm(
+    "ends it in well under a second, and leaves no descriptor, mapping or thread",
+    Effect.gen(function* () {
+      yield* Effect.scoped(makeGuest([...hlt]))
+      const before = yield* holdings
+      const threads = new Set(threadIds())
+      const running = yield* Deferred.make<void>()
+      const fiber = yield* Effect.forkChild(
+        Effect.scoped(
+          Effect.gen(function* () {
+            const { memory, vcpu } = yield* makeGuest([...memoryCounter])
+            const inner = yield* Effect.forkChild(Kvm.run(vcpu))
+            assert.isTrue(yield* comesTrue(() => counted(memory) > 0))
+            yield* Deferred.succeed(running, undefined)
+            return yield* Fiber.join(inner)
+          })
+        )
+      )
+      yield* Deferred.await(running)
+      const start = performance.now()
+      yield* Fiber.interrupt(fiber)
+      assert.isBelow(performance.now() - start, 1000)
+      assert.deepStrictEqual(yield* holdings, before)
+      assert.isTrue(yield* comesTrue(() => threadIds().every((id) => threads.has(id))))
+    })
+  )
+
+  itKvm(
+    "works when the fiber itself holds the machine",
+    Effect.gen(function* () {
+      const before = yield* holdings
+      const running = yield* Deferred.make<Kvm.GuestMemory>()
+      const fiber = yield* Effect.forkChild(
+        Effect.scoped(
+          Effect.gen(function* () {
+            const { memory, vcpu } = yield* makeGuest([...memoryCounter])
+            yield* Deferred.succeed(running, memory)
+            return yield* Kvm.run(vcpu)
+          })
+        )
+      )
+      const memory = yield* Deferred.await(running)
+      assert.isTrue(yield* comesTrue(() => counted(memory) > 0))
+      const exit = yield* Effect.andThen(Fiber.interrupt(fiber), Fiber.await(fiber))
+      assert.isTrue(Exit.hasInterrupts(exit))
+      assert.strictEqual(memory.bytes.length, 0)
+      assert.deepStrictEqual(yield* holdings, before)
+    })
+  )
+
+  itKvm(
+    "a timeout is an interruption like any other",
+    Effect.gen(function* () {
+      const { vcpu } = yield* makeGuest([...spin])
+      const start = performance.now()
+      const answer = yield* Effect.timeoutOption(Kvm.run(vcpu), "5 millis")
+      assert.strictEqual(answer._tag, "None")
+      assert.isBelow(performance.now() - start, 1000)
+    })
+  )
+
+  itKvm(
+    "the loop stays free while it spins: timers fire",
+    Effect.gen(function* () {
+      const { memory, vcpu } = yield* makeGuest([...memoryCounter])
+      const fiber = yield* Effect.forkChild(Kvm.run(vcpu))
+      assert.isTrue(yield* comesTrue(() => counted(memory) > 0))
+      // On a busy machine any process may have to wait for a processor, so the best of some rounds counts; a loop that
+      // the guest holds up has no good round.
+      let best = Number.POSITIVE_INFINITY
+      for (let round = 0; round < 5 && best >= 200; round++) {
+        let longest = 0
+        let last = performance.now()
+        for (let tick = 0; tick < 50; tick++) {
+          yield* Effect.sleep("1 millis")
+          const now = performance.now()
+          longest = Math.max(longest, now - last)
+          last = now
+        }
+        best = Math.min(best, longest)
+      }
+      const sofar = counted(memory)
+      assert.isTrue(yield* comesTrue(() => counted(memory) !== sofar))
+      assert.isBelow(best, 200)
+      yield* Fiber.interrupt(fiber)
+    })
+  )
+
+  itKvm(
+    "running it again goes on from where it was",
+    Effect.gen(function* () {
+      const { memory, vcpu } = yield* makeGuest([...memoryCounter])
+      for (let round = 0; round < 20; round++) {
+        const sofar = counted(memory)
+        const fiber = yield* Effect.forkChild(Kvm.run(vcpu))
+        assert.isTrue(yield* comesTrue(() => counted(memory) !== sofar))
+        yield* Fiber.interrupt(fiber)
+        // The flag is what keeps a guest out that the signal came too early for.
+        assert.strictEqual(vcpu.page.bytes[Kvm.kvm_run.fields.immediate_exit.offset], 1)
+        // Stopped: it counts no more, and its registers can be read.
+        const stopped = counted(memory)
+        yield* turns(3)
+        assert.strictEqual(counted(memory), stopped)
+        assert.include([0x1000n, 0x1004n], (yield* Kvm.getRegs(vcpu)).rip)
+      }
+    })
+  )
+
+  itKvm(
+    "an interruption before the guest is entered leaves no trace: the next run enters it",
+    Effect.gen(function* () {
+      const { memory, vcpu } = yield* makeGuest([...memoryCounter])
+      for (let round = 0; round < 20; round++) {
+        const fiber = yield* Effect.forkChild(Kvm.run(vcpu), { startImmediately: true })
+        yield* Fiber.interrupt(fiber)
+      }
+      const sofar = counted(memory)
+      yield* Effect.forkScoped(Kvm.run(vcpu))
+      assert.isTrue(yield* comesTrue(() => counted(memory) !== sofar))
+    })
+  )
+})
+
+describeKvm("interruption at random moments", () => {
+  itKvm(
+    "leaves nothing of a machine, whether it was being made, ran or ended",
+    Effect.gen(function* () {
+      const guest = Effect.scoped(Effect.flatMap(makeGuest([...spin]), ({ vcpu }) => Kvm.run(vcpu)))
+      yield* Effect.scoped(makeGuest([...hlt]))
+      const before = yield* holdings
+      const threads = new Set(threadIds())
+      const random = numbers(1)
+      for (let round = 0; round < 150; round++) {
+        const fiber = yield* Effect.forkChild(guest, { startImmediately: round % 2 === 0 })
+        yield* turns((random.next().value ?? 0) % 4)
+        yield* burn((random.next().value ?? 0) % 300)
+        yield* Fiber.interrupt(fiber)
+      }
+      assert.deepStrictEqual(yield* holdings, before)
+      assert.isTrue(yield* comesTrue(() => threadIds().every((id) => threads.has(id))))
+    })
+  )
+
+  itKvm(
+    "loses no exit: a guest's counter has no gap and no number twice",
+    Effect.gen(function* () {
+      const { vcpu } = yield* makeGuest([...counter])
+      const seen: Array<number> = []
+      const listen = Effect.forever(
+        Effect.map(Kvm.run(vcpu), (exit) => {
+          if (exit._tag === "Io") seen.push(exit.data[0] ?? 0, exit.data[1] ?? 0)
+          else if (exit._tag !== "Intr") throw new Error(`the guest stopped with ${exit._tag}`)
+        })
+      )
+      const random = numbers(2)
+      let interruptions = 0
+      while (interruptions < 400 || seen.length < 400) {
+        const fiber = yield* Effect.forkChild(listen, { startImmediately: true })
+        yield* turns((random.next().value ?? 0) % 3)
+        yield* burn((random.next().value ?? 0) % 100)
+        yield* Fiber.interrupt(fiber)
+        interruptions++
+        if (interruptions === 10_000) break
+      }
+      const words = new DataView(Uint8Array.from(seen).buffer)
+      const told = Array.from({ length: seen.length / 2 }, (_, index) => words.getUint16(2 * index, true))
+      assert.isAtLeast(told.length, 200)
+      assert.deepStrictEqual(
+        told,
+        told.map((_, index) => (index + 1) & 0xffff)
+      )
+    })
+  )
+
+  itKvm(
+    "an exit that came just as the fiber was interrupted is what the next run gives, the guest not entered again",
+    Effect.gen(function* () {
+      const { vcpu } = yield* makeGuest([...counter])
+      // The thread is there.
+      yield* expectExit(vcpu, "Io")
+      let kept = 0
+      for (let round = 2; kept < 3 && round < 500; round++) {
+        const fiber = yield* Effect.forkChild(Kvm.run(vcpu), { startImmediately: true })
+        // The guest stops by itself meanwhile; this thread, held, cannot have heard of it.
+        yield* burn(2000)
+        yield* Fiber.interrupt(fiber)
+        let entered = false
+        const exit = yield* expectExit(vcpu, "Io").pipe(
+          Effect.provideService(
+            Syscall.Trampoline,
+            Syscall.record(Syscall.kernel, () => {
+              entered = true
+            })
+          )
+        )
+        assert.deepStrictEqual([...exit.data], [round & 0xff, round >> 8])
+        if (!entered) kept++
+      }
+      assert.strictEqual(kept, 3)
+    })
+  )
+})
+
+describeKvm("closing a vCPU that another fiber runs", () => {
+  itKvm(
+    "gives that fiber EBADF, at once",
+    Effect.gen(function* () {
+      const scope = yield* Scope.make()
+      const { memory, vcpu } = yield* Scope.provide(makeGuest([...memoryCounter]), scope)
+      const fiber = yield* Effect.forkChild(Effect.flip(Kvm.run(vcpu)))
+      assert.isTrue(yield* comesTrue(() => counted(memory) > 0))
+      const start = performance.now()
+      yield* Scope.close(scope, Exit.void)
+      const error = yield* Fiber.join(fiber)
+      assert.isBelow(performance.now() - start, 1000)
+      assert.strictEqual(error._tag, "EBADF")
+      assert.include(error.message, "closed")
+    })
+  )
+
+  itKvm(
+    "gives EBADF also to a fiber whose guest has not been entered yet",
+    Effect.gen(function* () {
+      for (let round = 0; round < 20; round++) {
+        const scope = yield* Scope.make()
+        const { vcpu } = yield* Scope.provide(makeGuest([...spin]), scope)
+        const fiber = yield* Effect.forkChild(Kvm.run(vcpu), { startImmediately: true })
+        yield* Scope.close(scope, Exit.void)
+        yield* expectErrno(Fiber.join(fiber), "EBADF")
+      }
+    })
+  )
+
+  itKvm(
+    "may be followed or joined by an interruption of that fiber, in the same turn of the loop",
+    Effect.gen(function* () {
+      const before = yield* holdings
+      for (const at of ["after", "with", "before"] as const) {
+        const scope = yield* Scope.make()
+        const { memory, vcpu } = yield* Scope.provide(makeGuest([...memoryCounter]), scope)
+        const fiber = yield* Effect.forkChild(Kvm.run(vcpu))
+        assert.isTrue(yield* comesTrue(() => counted(memory) > 0))
+        const close = Scope.close(scope, Exit.void)
+        const interrupt = Fiber.interrupt(fiber)
+        if (at === "with") yield* Effect.all([close, interrupt], { concurrency: "unbounded" })
+        else yield* at === "after" ? Effect.andThen(close, interrupt) : Effect.andThen(interrupt, close)
+        const exit = yield* Fiber.await(fiber)
+        assert.isFalse(Exit.hasDies(exit), `${at}: ${exit}`)
+      }
+      assert.deepStrictEqual(yield* holdings, before)
+    })
+  )
+})

@@ -1,0 +1,45 @@
+/** Descriptors and files for tests of layer 1, released by the test's scope. */
+
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { Effect } from "effect"
+import { Syscall } from "../../src/index.ts"
+
+const closing = <E, R>(open: Effect.Effect<number, E, R>) =>
+  Effect.acquireRelease(open, (fd) => Effect.ignore(Syscall.close(fd)))
+
+/** A file in memory. */
+export const memfd = closing(Syscall.memfd_create("effect-linux-test", Syscall.MFD_CLOEXEC))
+
+/** A pipe with both ends. */
+export const pipe = Effect.acquireRelease(Syscall.pipe2(Syscall.O_CLOEXEC), ([reader, writer]) =>
+  Effect.andThen(Effect.ignore(Syscall.close(reader)), Effect.ignore(Syscall.close(writer)))
+)
+
+/** A counter. */
+export const eventfd = (initial: number, flags = 0) => closing(Syscall.eventfd2(initial, Syscall.EFD_CLOEXEC | flags))
+
+/** An empty directory. */
+export const directory = Effect.acquireRelease(
+  Effect.sync(() => mkdtempSync(join(tmpdir(), "effect-linux-"))),
+  (path) => Effect.sync(() => rmSync(path, { recursive: true, force: true }))
+)
+
+/** A descriptor that some effect opens. */
+export const held = closing
+
+/**
+ * How many threads of this process are asleep in a system call, as the kernel sees it: with this number, and where said
+ * with this first argument.
+ */
+export const asleepIn = (nr: number, first?: number | bigint): number => {
+  const start = first === undefined ? `${nr} ` : `${nr} 0x${first.toString(16)} `
+  return readdirSync("/proc/self/task").filter((task) => {
+    try {
+      return readFileSync(`/proc/self/task/${task}/syscall`, "utf8").startsWith(start)
+    } catch {
+      return false // it ended meanwhile
+    }
+  }).length
+}

@@ -118,7 +118,8 @@ Attempt TryWith(const SystemCall& call, int index, long argument, long would_wai
 Attempt Send(const SystemCall& call, bool writes, long* result) {
   const long fd = call.arguments[0];
   const long flags = call.arguments[3];
-  if ((flags & MSG_WAITALL) != 0) return Attempt::kWouldWait;
+  // With MSG_FASTOPEN not waiting means another answer, EINPROGRESS.
+  if ((flags & (MSG_WAITALL | MSG_FASTOPEN)) != 0) return Attempt::kWouldWait;
   const Attempt attempt = TryWith(call, 3, flags | MSG_DONTWAIT, -EAGAIN, result);
   if (attempt == Attempt::kWouldWait) return NonBlocking(fd) ? Attempt::kAnswered : attempt;
   // A blocking send of a stream ends when all is queued.

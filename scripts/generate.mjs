@@ -7,7 +7,7 @@
 // and the files in scripts/data/, which hold what a person had to judge or what the headers are too old to know.
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { dirname, join } from "node:path"
-import { callErrors } from "./generate/call-errors.mjs"
+import { callErrors, errorUnions } from "./generate/call-errors.mjs"
 import { callFunctions, callIndex, callTable } from "./generate/calls.mjs"
 import { constants } from "./generate/constants.mjs"
 import { errnos } from "./generate/errnos.mjs"
@@ -17,6 +17,7 @@ import { numbers } from "./generate/numbers.mjs"
 const outputs = {
   "src/errors/errnos.ts": errnos(),
   "src/errors/calls.ts": callErrors(),
+  "src/errors/unions.ts": errorUnions(),
   "src/internal/constants.ts": constants("src/internal/constants.ts")(),
   "src/internal/numbers.ts": numbers(),
   "src/internal/table.ts": callTable(),

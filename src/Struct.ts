@@ -143,10 +143,16 @@ const layout = <A, I = A>(
   set: Layout<A, I>["set"]
 ): Layout<A, I> => ({ [TypeId]: TypeId, size, alignment, get, set })
 
-const fail = (path: string, value: unknown, expected: string): never => {
-  const shown = typeof value === "bigint" ? `${value}n` : typeof value === "number" ? String(value) : typeof value
-  const message = `${path}: expected ${expected}, got ${shown}`
-  throw typeof value === "number" || typeof value === "bigint" ? new RangeError(message) : new TypeError(message)
+const shown = (value: unknown): string =>
+  typeof value === "bigint" ? `${value}n` : typeof value === "number" ? String(value) : typeof value
+
+/** A value of the right type that the field cannot hold. */
+const outOfRange = (path: string, value: unknown, expected: string): never => {
+  throw new RangeError(`${path}: expected ${expected}, got ${shown(value)}`)
+}
+
+const wrongType = (path: string, value: unknown, expected: string): never => {
+  throw new TypeError(`${path}: expected ${expected}, got ${shown(value)}`)
 }
 
 const integer = (
@@ -159,7 +165,8 @@ const integer = (
   const max = signed ? 2 ** (bits - 1) - 1 : 2 ** bits - 1
   const expected = `an integer from ${min} to ${max}`
   return layout(bits / 8, bits / 8, get, (view, offset, value, path) => {
-    if (!Number.isInteger(value) || value < min || value > max) fail(path, value, expected)
+    if (typeof value !== "number") wrongType(path, value, expected)
+    if (!Number.isInteger(value) || value < min || value > max) outOfRange(path, value, expected)
     set(view, offset, value)
   })
 }
@@ -173,7 +180,8 @@ const integer64 = (
   const max = signed ? 2n ** 63n - 1n : 2n ** 64n - 1n
   const expected = `a bigint from ${min} to ${max}`
   return layout(8, 8, get, (view, offset, value, path) => {
-    if (typeof value !== "bigint" || value < min || value > max) fail(path, value, expected)
+    if (typeof value !== "bigint") wrongType(path, value, expected)
+    if (value < min || value > max) outOfRange(path, value, expected)
     set(view, offset, value)
   })
 }
@@ -306,15 +314,16 @@ export const bytes = (length: number): Layout<Uint8Array> =>
     1,
     (view, offset) => new Uint8Array(view.buffer, view.byteOffset + offset, length).slice(),
     (view, offset, value, path) => {
-      if (!(value instanceof Uint8Array)) fail(path, value, "a Uint8Array")
-      if (value.length > length) fail(path, value.length, `at most ${length} bytes`)
+      if (!(value instanceof Uint8Array)) wrongType(path, value, "a Uint8Array")
+      if (value.length > length) outOfRange(path, value.length, `at most ${length} bytes`)
       const target = new Uint8Array(view.buffer, view.byteOffset + offset, length)
-      target.fill(0, value.length)
+      // In this order, as the value may lie in the memory that is written to.
       target.set(value)
+      target.fill(0, value.length)
     }
   )
 
-const decoder = new TextDecoder()
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true })
 const encoder = new TextEncoder()
 
 /**
@@ -335,7 +344,7 @@ export const text = (length: number): Layout<string> => {
       return decoder.decode(end < 0 ? all : all.subarray(0, end))
     },
     (view, offset, value, path) => {
-      if (typeof value !== "string") fail(path, value, "a string")
+      if (typeof value !== "string") wrongType(path, value, "a string")
       raw.set(view, offset, encoder.encode(value), path)
     }
   )
@@ -353,11 +362,13 @@ export const array = <A, I>(element: Layout<A, I>, length: number): Layout<Reado
     element.alignment,
     (view, offset) => Array.from({ length }, (_, index) => element.get(view, offset + index * element.size)),
     (view, offset, value, path) => {
-      if (!Array.isArray(value)) fail(path, value, "an array")
-      if (value.length !== length) fail(path, value.length, `${length} elements`)
-      value.forEach((item, index) => {
-        element.set(view, offset + index * element.size, item, `${path}[${index}]`)
-      })
+      if (!Array.isArray(value)) wrongType(path, value, "an array")
+      if (value.length !== length) outOfRange(path, value.length, `${length} elements`)
+      // By index: a hole is a missing value, not one to leave as it is.
+      for (let index = 0; index < length; index++) {
+        // A missing one is not of type I, and the element's own check says so.
+        element.set(view, offset + index * element.size, value[index] as I, `${path}[${index}]`)
+      }
     }
   )
 
@@ -439,11 +450,11 @@ const make_ = <F extends Fields, A, I>(
   }
 
   const set = (view: DataView, base: number, value: I, path: string): void => {
-    if (!Predicate.isObject(value)) fail(path, value, "a record")
+    if (!Predicate.isObject(value)) wrongType(path, value, "a record")
     const record = value as Readonly<Record<string, unknown>>
     if (kind === "union") {
       const given = slots.filter(([key]) => record[key] !== undefined)
-      if (given.length === 0) fail(path, value, `one of ${slots.map(([key]) => key).join(", ")}`)
+      if (given.length === 0) wrongType(path, value, `one of ${slots.map(([key]) => key).join(", ")}`)
       // A decoded union names every member, all of them views of the same bytes: the largest one holds them all.
       const [key, , field] = given.reduce((a, b) => (b[2].size > a[2].size ? b : a)) as Slot
       field.set(view, base, record[key], `${path}.${key}`)

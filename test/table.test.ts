@@ -1,6 +1,7 @@
 /** The table of system calls as a whole: nothing is missing, nothing is untested, the index says what is there. */
-import { assert, describe, it } from "@effect/vitest"
+
 import { existsSync, readdirSync, readFileSync } from "node:fs"
+import { assert, describe, it } from "@effect/vitest"
 import { Syscall } from "../src/index.ts"
 
 const { numbers, table } = Syscall

@@ -1,22 +1,27 @@
-// src/errors/calls.ts: the union of errors of each call, from the ERRORS section of its manual page and what
+// src/errors/unions.ts and calls.ts: the union of errors of each call, from the ERRORS section of its manual page and what
 // scripts/data/calls/*.json adds to it.
 import { errorSources } from "./calls.mjs"
 import { banner, pascalCase } from "./headers.mjs"
 import { errorsOfCall } from "./manual-errors.mjs"
 
-export const callErrors = () => {
-  const lines = [
-    banner("the manual pages' ERRORS sections and scripts/data/calls/*.json"),
+const described = () =>
+  errorSources().map(([call, where]) => ({
+    call,
+    names: errorsOfCall(call, where),
+    type: `${pascalCase(call)}Error`,
+    pages: where.pages.length === 0 ? "the kernel's documentation" : where.pages.map((page) => `${page}(2)`).join(", ")
+  }))
+
+const inputs = "the manual pages' ERRORS sections and scripts/data/calls/*.json"
+
+/** src/errors/unions.ts: the types. */
+export const errorUnions = () =>
+  [
+    banner(inputs),
     `import type * as E from "./errnos.ts"`,
-    `import { type CallErrors, errorsOf, type OtherErrno } from "./registry.ts"`,
-    ""
-  ]
-  for (const [call, where] of errorSources()) {
-    const names = errorsOfCall(call, where)
-    const type = `${pascalCase(call)}Error`
-    const pages =
-      where.pages.length === 0 ? "the kernel's documentation" : where.pages.map((page) => `${page}(2)`).join(", ")
-    lines.push(
+    `import type { OtherErrno } from "./registry.ts"`,
+    "",
+    ...described().flatMap(({ call, names, pages, type }) => [
       "/**",
       ` * What \`${call}\` fails with: the errnos of ${pages}, and \`OtherErrno\` for whatever else the kernel says.`,
       " *",
@@ -26,9 +31,22 @@ export const callErrors = () => {
       `export type ${type} =`,
       ...names.map((name) => `  | E.${name}`),
       "  | OtherErrno",
-      `export const ${call}: CallErrors<${type}> = errorsOf("${call}", [${names.map((name) => `"${name}"`).join(", ")}])`,
       ""
-    )
-  }
-  return lines.join("\n")
-}
+    ])
+  ].join("\n")
+
+/** src/errors/calls.ts: what makes them. */
+export const callErrors = () =>
+  [
+    banner(inputs),
+    `import { type CallErrors, errorsOf } from "./registry.ts"`,
+    `import type * as U from "./unions.ts"`,
+    "",
+    `export type * from "./unions.ts"`,
+    "",
+    ...described().map(
+      ({ call, names, type }) =>
+        `export const ${call}: CallErrors<U.${type}> = errorsOf("${call}", [${names.map((name) => `"${name}"`).join(", ")}])`
+    ),
+    ""
+  ].join("\n")

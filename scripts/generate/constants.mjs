@@ -54,7 +54,9 @@ export const readConstants = (path) => {
 
 const literal = (value, bigint) =>
   bigint || value > BigInt(Number.MAX_SAFE_INTEGER) || value < BigInt(Number.MIN_SAFE_INTEGER)
-    ? `0x${value.toString(16)}n`
+    ? value < 0n
+      ? `${value}n`
+      : `0x${value.toString(16)}n`
     : value > 9n
       ? `0x${value.toString(16)}`
       : `${value}`

@@ -72,7 +72,10 @@ const evaluate = (expression) => {
     )
   if (!/^[\s0-9a-fA-FnxXo()|&~<>+\-*]+$/.test(plain)) return undefined
   try {
-    return Function(`"use strict"; return (${plain})`)()
+    const value = Function(`"use strict"; return (${plain})`)()
+    // ~0U is all ones, not -1.
+    const unsigned = /\d([uU][lL]{0,2}|[lL]{1,2}[uU])\b/.exec(expression)?.[1]
+    return value < 0n && unsigned !== undefined ? BigInt.asUintN(/[lL]/.test(unsigned) ? 64 : 32, value) : value
   } catch {
     return undefined
   }

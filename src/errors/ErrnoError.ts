@@ -60,6 +60,15 @@ export const setStackTraces = (enabled: boolean): boolean => {
   return before
 }
 
+// A property of each instance and not of the class, as Node prints a rejection that nobody handled by its `stack` only
+// where the reason has one of its own.
+const ownStack: PropertyDescriptor = {
+  get(this: ErrnoError): string {
+    return this.message
+  },
+  configurable: true
+}
+
 // The class takes the methods of a yieldable error by its prototype, below, so the interface says that it has them.
 export interface ErrnoError extends Cause.YieldableError, Equal.Equal {}
 // biome-ignore lint/suspicious/noUnsafeDeclarationMerging: see the line above; no constructor of Error may run
@@ -82,6 +91,7 @@ export abstract class ErrnoError {
     this.fd = details?.fd
     this.detail = details?.detail
     if (stackTraces) Error.captureStackTrace(this, new.target)
+    else Object.defineProperty(this, "stack", ownStack)
   }
 
   get message(): string {
@@ -91,9 +101,7 @@ export abstract class ErrnoError {
   }
 
   /** A line like that of other errors; frames follow only while {@link setStackTraces} is on. */
-  get stack(): string {
-    return this.message
-  }
+  declare readonly stack: string
 
   toJSON(): unknown {
     const { _tag, detail, errno, fd, message, path, syscall } = this
@@ -149,4 +157,5 @@ export const define = (target: { readonly prototype: ErrnoError }, name: string,
   constant(target.prototype, "name", name)
   constant(target.prototype, "errno", errno)
   constant(target.prototype, "text", text)
+  constant(target.prototype, Symbol.toStringTag, name)
 }

@@ -5,6 +5,52 @@ import type { CallDescription } from "./tableTypes.ts"
 /** The names of all calls that x86_64, aarch64 or riscv64 have, and of their forms that have a name of their own. */
 export type CallName =
   | "eventfd2"
+  | "eventfd"
+  | "epoll_create"
+  | "epoll_create1"
+  | "epoll_ctl"
+  | "epoll_wait"
+  | "epoll_pwait"
+  | "epoll_pwait2"
+  | "epoll_ctl_old"
+  | "epoll_wait_old"
+  | "poll"
+  | "ppoll"
+  | "select"
+  | "pselect6"
+  | "futex"
+  | "futex_wait"
+  | "futex_wake"
+  | "futex_waitv"
+  | "futex_requeue"
+  | "io_setup"
+  | "io_destroy"
+  | "io_getevents"
+  | "io_pgetevents"
+  | "io_submit"
+  | "io_cancel"
+  | "io_uring_setup"
+  | "io_uring_enter"
+  | "io_uring_enter2"
+  | "io_uring_register"
+  | "semget"
+  | "semop"
+  | "semtimedop"
+  | "semctl"
+  | "shmget"
+  | "shmat"
+  | "shmdt"
+  | "shmctl"
+  | "msgget"
+  | "msgsnd"
+  | "msgrcv"
+  | "msgctl"
+  | "mq_open"
+  | "mq_unlink"
+  | "mq_timedsend"
+  | "mq_timedreceive"
+  | "mq_notify"
+  | "mq_getsetattr"
   | "read"
   | "write"
   | "pread64"
@@ -328,9 +374,71 @@ export type CallName =
   | "uprobe"
   | "clock_gettime"
   | "nanosleep"
+  | "time"
+  | "gettimeofday"
+  | "settimeofday"
+  | "clock_settime"
+  | "clock_getres"
+  | "clock_nanosleep"
+  | "clock_adjtime"
+  | "adjtimex"
+  | "timer_create"
+  | "timer_settime"
+  | "timer_gettime"
+  | "timer_getoverrun"
+  | "timer_delete"
+  | "timerfd_create"
+  | "timerfd_settime"
+  | "timerfd_gettime"
 
 export const table: { readonly [Name in CallName]: CallDescription } = {
   eventfd2: {"numbers":{"x86_64":290,"aarch64":19,"riscv64":19},"args":[{"name":"initial","kind":"int"},{"name":"flags","kind":"int"}],"result":"fd","way":"inline","since":"2.6.27","subject":"events","errors":["ENOMEM","ENODEV","EINVAL","ENFILE","EMFILE"]},
+  eventfd: {"numbers":{"x86_64":284},"args":[{"name":"initial","kind":"int"}],"result":"fd","way":"inline","since":"2.6.22","subject":"events","errors":["ENOMEM","ENODEV","EINVAL","ENFILE","EMFILE"]},
+  epoll_create: {"numbers":{"x86_64":213},"args":[{"name":"size","kind":"int"}],"result":"fd","way":"inline","subject":"events","errors":["ENOMEM","EINVAL","ENFILE","EMFILE"]},
+  epoll_create1: {"numbers":{"x86_64":291,"aarch64":20,"riscv64":20},"args":[{"name":"flags","kind":"int"}],"result":"fd","way":"inline","since":"2.6.27","subject":"events","errors":["ENOMEM","EINVAL","ENFILE","EMFILE"]},
+  epoll_ctl: {"numbers":{"x86_64":233,"aarch64":21,"riscv64":21},"args":[{"name":"epfd","kind":"fd"},{"name":"op","kind":"int"},{"name":"fd","kind":"fd"},{"name":"event","kind":"struct","direction":"in"}],"result":"void","way":"inline","subject":"events","errors":["EPERM","ENOENT","EBADF","ENOMEM","EEXIST","EINVAL","ENOSPC","ELOOP"]},
+  epoll_wait: {"numbers":{"x86_64":232},"args":[{"name":"epfd","kind":"fd"},{"name":"events","kind":"outmemory","direction":"out"},{"name":"maxevents","kind":"int"},{"name":"timeout","kind":"int"}],"result":"other","way":"inlineFirst","subject":"events","errors":["EINTR","EBADF","EFAULT","EINVAL"]},
+  epoll_pwait: {"numbers":{"x86_64":281,"aarch64":22,"riscv64":22},"args":[{"name":"epfd","kind":"fd"},{"name":"events","kind":"outmemory","direction":"out"},{"name":"maxevents","kind":"int"},{"name":"timeout","kind":"int"},{"name":"sigmask","kind":"sigset","direction":"in"},{"name":"constant","kind":"constant"}],"result":"other","way":"inlineFirst","since":"2.6.19","subject":"events","errors":["EINTR","EBADF","EFAULT","EINVAL"]},
+  epoll_pwait2: {"numbers":{"x86_64":441,"aarch64":441,"riscv64":441},"args":[{"name":"epfd","kind":"fd"},{"name":"events","kind":"outmemory","direction":"out"},{"name":"maxevents","kind":"int"},{"name":"timeout","kind":"duration","direction":"in"},{"name":"sigmask","kind":"sigset","direction":"in"},{"name":"constant","kind":"constant"}],"result":"other","way":"offload","since":"5.11","subject":"events","errors":["EINTR","EBADF","EFAULT","EINVAL"]},
+  epoll_ctl_old: {"numbers":{"x86_64":214},"args":[],"result":"number","way":"inline","subject":"events","errors":[],"raw":"it has a number, and no kernel ever implemented it"},
+  epoll_wait_old: {"numbers":{"x86_64":215},"args":[],"result":"number","way":"inline","subject":"events","errors":[],"raw":"it has a number, and no kernel ever implemented it"},
+  poll: {"numbers":{"x86_64":7},"args":[{"name":"fds","kind":"memory","direction":"inout"},{"name":"nfds","kind":"int"},{"name":"timeout","kind":"int"}],"result":"other","way":"inlineFirst","subject":"events","errors":["EINTR","ENOMEM","EFAULT","EINVAL"]},
+  ppoll: {"numbers":{"x86_64":271,"aarch64":73,"riscv64":73},"args":[{"name":"fds","kind":"memory","direction":"inout"},{"name":"nfds","kind":"int"},{"name":"timeout","kind":"duration","direction":"in"},{"name":"sigmask","kind":"sigset","direction":"in"},{"name":"constant","kind":"constant"}],"result":"other","way":"offload","since":"2.6.16","subject":"events","errors":["EINTR","ENOMEM","EFAULT","EINVAL"]},
+  select: {"numbers":{"x86_64":23},"args":[{"name":"nfds","kind":"int"},{"name":"readfds","kind":"memory","direction":"inout"},{"name":"writefds","kind":"memory","direction":"inout"},{"name":"exceptfds","kind":"memory","direction":"inout"},{"name":"timeout","kind":"update","direction":"inout"}],"result":"other","way":"offload","subject":"events","errors":["EINTR","EBADF","ENOMEM","EINVAL"]},
+  pselect6: {"numbers":{"x86_64":270,"aarch64":72,"riscv64":72},"args":[{"name":"nfds","kind":"int"},{"name":"readfds","kind":"memory","direction":"inout"},{"name":"writefds","kind":"memory","direction":"inout"},{"name":"exceptfds","kind":"memory","direction":"inout"},{"name":"timeout","kind":"duration","direction":"in"},{"name":"sigmask","kind":"memory","direction":"inout"}],"result":"other","way":"offload","since":"2.6.16","subject":"events","errors":["EINTR","EBADF","ENOMEM","EINVAL"]},
+  futex: {"numbers":{"x86_64":202,"aarch64":98,"riscv64":98},"args":[{"name":"uaddr","kind":"address","direction":"inout"},{"name":"futex_op","kind":"int"},{"name":"val","kind":"int"},{"name":"timeout","kind":"address","direction":"inout"},{"name":"uaddr2","kind":"address","direction":"inout"},{"name":"val3","kind":"int"}],"result":"number","way":"offload","subject":"events","errors":["EPERM","ESRCH","EINTR","EAGAIN","ENOMEM","EACCES","EFAULT","EINVAL","ENFILE","EDEADLK","ENOSYS","ETIMEDOUT"]},
+  futex_wait: {"numbers":{"x86_64":455,"aarch64":455,"riscv64":455},"args":[{"name":"uaddr","kind":"address","direction":"inout"},{"name":"val","kind":"long"},{"name":"mask","kind":"long"},{"name":"flags","kind":"int"},{"name":"timeout","kind":"struct","direction":"in"},{"name":"clockid","kind":"int"}],"result":"void","way":"offload","since":"6.7","subject":"events","errors":["EINTR","EAGAIN","ENOMEM","EFAULT","EINVAL","ENOSYS","ETIMEDOUT"]},
+  futex_wake: {"numbers":{"x86_64":454,"aarch64":454,"riscv64":454},"args":[{"name":"uaddr","kind":"address","direction":"inout"},{"name":"mask","kind":"long"},{"name":"nr","kind":"int"},{"name":"flags","kind":"int"}],"result":"number","way":"inline","since":"6.7","subject":"events","errors":["ENOMEM","EFAULT","EINVAL","ENOSYS"]},
+  futex_waitv: {"numbers":{"x86_64":449,"aarch64":449,"riscv64":449},"args":[{"name":"waiters","kind":"inmemory","direction":"in"},{"name":"nr_futexes","kind":"int"},{"name":"flags","kind":"int"},{"name":"timeout","kind":"struct","direction":"in"},{"name":"clockid","kind":"int"}],"result":"number","way":"offload","since":"5.16","subject":"events","errors":["EINTR","EAGAIN","ENOMEM","EFAULT","EINVAL","ENOSYS","ETIMEDOUT"]},
+  futex_requeue: {"numbers":{"x86_64":456,"aarch64":456,"riscv64":456},"args":[{"name":"waiters","kind":"inmemory","direction":"in"},{"name":"flags","kind":"int"},{"name":"nr_wake","kind":"int"},{"name":"nr_requeue","kind":"int"}],"result":"number","way":"inline","since":"6.7","subject":"events","errors":["EAGAIN","ENOMEM","EFAULT","EINVAL","ENOSYS"]},
+  io_setup: {"numbers":{"x86_64":206,"aarch64":0,"riscv64":0},"args":[{"name":"nr_events","kind":"int"},{"name":"ctx_idp","kind":"memory","direction":"inout"}],"result":"other","way":"inline","subject":"events","errors":["EAGAIN","ENOMEM","EFAULT","EINVAL","ENOSYS"]},
+  io_destroy: {"numbers":{"x86_64":207,"aarch64":1,"riscv64":1},"args":[{"name":"ctx_id","kind":"long"}],"result":"void","way":"offload","subject":"events","errors":["EFAULT","EINVAL","ENOSYS"]},
+  io_getevents: {"numbers":{"x86_64":208,"aarch64":4,"riscv64":4},"args":[{"name":"ctx_id","kind":"long"},{"name":"min_nr","kind":"long"},{"name":"nr","kind":"long"},{"name":"events","kind":"outmemory","direction":"out"},{"name":"timeout","kind":"duration","direction":"in"}],"result":"other","way":"offload","subject":"events","errors":["EINTR","EFAULT","EINVAL","ENOSYS"]},
+  io_pgetevents: {"numbers":{"x86_64":333,"aarch64":292,"riscv64":292},"args":[{"name":"ctx_id","kind":"long"},{"name":"min_nr","kind":"long"},{"name":"nr","kind":"long"},{"name":"events","kind":"outmemory","direction":"out"},{"name":"timeout","kind":"duration","direction":"in"},{"name":"usig","kind":"memory","direction":"inout"}],"result":"other","way":"offload","since":"4.18","subject":"events","errors":["EINTR","EFAULT","EINVAL","ENOSYS"]},
+  io_submit: {"numbers":{"x86_64":209,"aarch64":2,"riscv64":2},"args":[{"name":"ctx_id","kind":"long"},{"name":"nr","kind":"long"},{"name":"iocbpp","kind":"inmemory","direction":"in"}],"result":"number","way":"offload","subject":"events","errors":["EPERM","EBADF","EAGAIN","ENOMEM","EFAULT","EINVAL","ENOSYS","EOVERFLOW"]},
+  io_cancel: {"numbers":{"x86_64":210,"aarch64":3,"riscv64":3},"args":[{"name":"ctx_id","kind":"long"},{"name":"iocb","kind":"address","direction":"inout"},{"name":"result","kind":"result","direction":"out"}],"result":"struct","way":"inline","subject":"events","errors":["EAGAIN","EFAULT","EINVAL","ENOSYS","EINPROGRESS"]},
+  io_uring_setup: {"numbers":{"x86_64":425,"aarch64":425,"riscv64":425},"args":[{"name":"entries","kind":"int"},{"name":"p","kind":"update","direction":"inout"}],"result":"other","way":"inline","since":"5.1","subject":"events","errors":["EPERM","ENXIO","ENOMEM","EFAULT","EINVAL","ENFILE","EMFILE"]},
+  io_uring_enter: {"numbers":{"x86_64":426,"aarch64":426,"riscv64":426},"args":[{"name":"fd","kind":"fd"},{"name":"to_submit","kind":"int"},{"name":"min_complete","kind":"int"},{"name":"flags","kind":"int"},{"name":"sig","kind":"sigset","direction":"in"},{"name":"constant","kind":"constant"}],"result":"number","way":"offload","since":"5.1","subject":"events","errors":["EINTR","ENXIO","EBADF","EAGAIN","EFAULT","EBUSY","EEXIST","EINVAL","EBADR","ETIME","EBADFD","EOPNOTSUPP","EOWNERDEAD"]},
+  io_uring_enter2: {"numbers":{"x86_64":426,"aarch64":426,"riscv64":426},"args":[{"name":"fd","kind":"fd"},{"name":"to_submit","kind":"int"},{"name":"min_complete","kind":"int"},{"name":"flags","kind":"int"},{"name":"arg","kind":"struct","direction":"in"},{"name":"size","kind":"size"}],"result":"number","way":"offload","since":"5.11","subject":"events","errors":["EINTR","ENXIO","EBADF","EAGAIN","EFAULT","EBUSY","EEXIST","EINVAL","EBADR","ETIME","EBADFD","EOPNOTSUPP","EOWNERDEAD"],"of":"io_uring_enter"},
+  io_uring_register: {"numbers":{"x86_64":427,"aarch64":427,"riscv64":427},"args":[{"name":"fd","kind":"fd"},{"name":"opcode","kind":"int"},{"name":"arg","kind":"address","direction":"inout"},{"name":"nr_args","kind":"int"}],"result":"number","way":"inline","since":"5.1","subject":"events","errors":["ENOENT","EINTR","ENXIO","EBADF","ENOMEM","EACCES","EFAULT","EBUSY","EEXIST","EINVAL","EMFILE","ETIME","EBADFD","EOPNOTSUPP","EALREADY"]},
+  semget: {"numbers":{"x86_64":64,"aarch64":190,"riscv64":190},"args":[{"name":"key","kind":"int"},{"name":"nsems","kind":"int"},{"name":"semflg","kind":"int"}],"result":"number","way":"inline","subject":"events","errors":["ENOENT","ENOMEM","EACCES","EEXIST","EINVAL","ENOSPC"]},
+  semop: {"numbers":{"x86_64":65,"aarch64":193,"riscv64":193},"args":[{"name":"semid","kind":"int"},{"name":"sops","kind":"inmemory","direction":"in"},{"name":"nsops","kind":"long"}],"result":"void","way":"offload","subject":"events","errors":["EINTR","E2BIG","EAGAIN","ENOMEM","EACCES","EFAULT","EINVAL","EFBIG","ERANGE","EIDRM"]},
+  semtimedop: {"numbers":{"x86_64":220,"aarch64":192,"riscv64":192},"args":[{"name":"semid","kind":"int"},{"name":"sops","kind":"inmemory","direction":"in"},{"name":"nsops","kind":"long"},{"name":"timeout","kind":"duration","direction":"in"}],"result":"void","way":"offload","subject":"events","errors":["EINTR","E2BIG","EAGAIN","ENOMEM","EACCES","EFAULT","EINVAL","EFBIG","ERANGE","EIDRM"]},
+  semctl: {"numbers":{"x86_64":66,"aarch64":191,"riscv64":191},"args":[{"name":"semid","kind":"int"},{"name":"semnum","kind":"int"},{"name":"cmd","kind":"int"},{"name":"arg","kind":"address","direction":"inout"}],"result":"other","way":"inline","subject":"events","errors":["EPERM","ENOMEM","EACCES","EFAULT","EINVAL","ERANGE","EIDRM"]},
+  shmget: {"numbers":{"x86_64":29,"aarch64":194,"riscv64":194},"args":[{"name":"key","kind":"int"},{"name":"size","kind":"long"},{"name":"shmflg","kind":"int"}],"result":"number","way":"inline","subject":"events","errors":["EPERM","ENOENT","ENOMEM","EACCES","EEXIST","EINVAL","ENFILE","ENOSPC"]},
+  shmat: {"numbers":{"x86_64":30,"aarch64":196,"riscv64":196},"args":[{"name":"shmid","kind":"int"},{"name":"shmaddr","kind":"address","direction":"inout"},{"name":"shmflg","kind":"int"}],"result":"bigint","way":"inline","subject":"events","errors":["ENOMEM","EACCES","EINVAL","EIDRM"]},
+  shmdt: {"numbers":{"x86_64":67,"aarch64":197,"riscv64":197},"args":[{"name":"shmaddr","kind":"address","direction":"inout"}],"result":"void","way":"inline","subject":"events","errors":["ENOMEM","EACCES","EINVAL","EIDRM"]},
+  shmctl: {"numbers":{"x86_64":31,"aarch64":195,"riscv64":195},"args":[{"name":"shmid","kind":"int"},{"name":"cmd","kind":"int"},{"name":"buf","kind":"address","direction":"inout"}],"result":"other","way":"inline","subject":"events","errors":["EPERM","ENOMEM","EACCES","EFAULT","EINVAL","EIDRM","EOVERFLOW"]},
+  msgget: {"numbers":{"x86_64":68,"aarch64":186,"riscv64":186},"args":[{"name":"key","kind":"int"},{"name":"msgflg","kind":"int"}],"result":"number","way":"inline","subject":"events","errors":["ENOENT","ENOMEM","EACCES","EEXIST","ENOSPC"]},
+  msgsnd: {"numbers":{"x86_64":69,"aarch64":189,"riscv64":189},"args":[{"name":"msqid","kind":"int"},{"name":"msgp","kind":"inmemory","direction":"in"},{"name":"msgsz","kind":"long"},{"name":"msgflg","kind":"int"}],"result":"void","way":"offload","subject":"events","errors":["EINTR","E2BIG","EAGAIN","ENOMEM","EACCES","EFAULT","EINVAL","ENOSYS","ENOMSG","EIDRM"]},
+  msgrcv: {"numbers":{"x86_64":70,"aarch64":188,"riscv64":188},"args":[{"name":"msqid","kind":"int"},{"name":"msgp","kind":"outmemory","direction":"out"},{"name":"msgsz","kind":"long"},{"name":"msgtyp","kind":"long"},{"name":"msgflg","kind":"int"}],"result":"other","way":"offload","subject":"events","errors":["EINTR","E2BIG","EAGAIN","ENOMEM","EACCES","EFAULT","EINVAL","ENOSYS","ENOMSG","EIDRM"]},
+  msgctl: {"numbers":{"x86_64":71,"aarch64":187,"riscv64":187},"args":[{"name":"msqid","kind":"int"},{"name":"cmd","kind":"int"},{"name":"buf","kind":"address","direction":"inout"}],"result":"other","way":"inline","subject":"events","errors":["EPERM","EACCES","EFAULT","EINVAL","EIDRM"]},
+  mq_open: {"numbers":{"x86_64":240,"aarch64":180,"riscv64":180},"args":[{"name":"name","kind":"path","direction":"in"},{"name":"oflag","kind":"int"},{"name":"mode","kind":"int"},{"name":"attr","kind":"struct","direction":"in"}],"result":"fd","way":"inline","since":"2.6.6","subject":"events","errors":["ENOENT","ENOMEM","EACCES","EFAULT","EEXIST","EINVAL","ENFILE","EMFILE","ENOSPC","ENAMETOOLONG"]},
+  mq_unlink: {"numbers":{"x86_64":241,"aarch64":181,"riscv64":181},"args":[{"name":"name","kind":"path","direction":"in"}],"result":"void","way":"inline","since":"2.6.6","subject":"events","errors":["EPERM","ENOENT","EACCES","EFAULT","EINVAL","ENAMETOOLONG"]},
+  mq_timedsend: {"numbers":{"x86_64":242,"aarch64":182,"riscv64":182},"args":[{"name":"mqdes","kind":"fd"},{"name":"msg","kind":"in","direction":"in"},{"name":"msg_length","kind":"long"},{"name":"prio","kind":"int"},{"name":"timeout","kind":"struct","direction":"in"}],"result":"void","way":"offload","since":"2.6.6","subject":"events","errors":["EINTR","EBADF","EAGAIN","EFAULT","EINVAL","EMSGSIZE","ETIMEDOUT"]},
+  mq_timedreceive: {"numbers":{"x86_64":243,"aarch64":183,"riscv64":183},"args":[{"name":"mqdes","kind":"fd"},{"name":"msg","kind":"out","direction":"out"},{"name":"msg_length","kind":"long"},{"name":"prio","kind":"outmemory","direction":"out"},{"name":"timeout","kind":"struct","direction":"in"}],"result":"other","way":"offload","since":"2.6.6","subject":"events","errors":["EINTR","EBADF","EAGAIN","EFAULT","EINVAL","EMSGSIZE","ETIMEDOUT"]},
+  mq_notify: {"numbers":{"x86_64":244,"aarch64":184,"riscv64":184},"args":[{"name":"mqdes","kind":"fd"},{"name":"sevp","kind":"struct","direction":"in"}],"result":"void","way":"inline","since":"2.6.6","subject":"events","errors":["EBADF","ENOMEM","EFAULT","EBUSY","EINVAL"]},
+  mq_getsetattr: {"numbers":{"x86_64":245,"aarch64":185,"riscv64":185},"args":[{"name":"mqdes","kind":"fd"},{"name":"newattr","kind":"struct","direction":"in"},{"name":"result","kind":"result","direction":"out"}],"result":"struct","way":"inline","since":"2.6.6","subject":"events","errors":["EBADF","EFAULT","EINVAL"]},
   read: {"numbers":{"x86_64":0,"aarch64":63,"riscv64":63},"args":[{"name":"fd","kind":"fd"},{"name":"buffer","kind":"out","direction":"out"},{"name":"buffer_length","kind":"long"}],"result":"number","way":"inlineFirst","subject":"files","errors":["EINTR","EIO","EBADF","EAGAIN","EFAULT","EISDIR","EINVAL"]},
   write: {"numbers":{"x86_64":1,"aarch64":64,"riscv64":64},"args":[{"name":"fd","kind":"fd"},{"name":"buffer","kind":"in","direction":"in"},{"name":"buffer_length","kind":"long"}],"result":"number","way":"inlineFirst","subject":"files","errors":["EPERM","EINTR","EIO","EBADF","EAGAIN","EFAULT","EINVAL","EFBIG","ENOSPC","EPIPE","EDESTADDRREQ","EDQUOT"]},
   pread64: {"numbers":{"x86_64":17,"aarch64":67,"riscv64":67},"args":[{"name":"fd","kind":"fd"},{"name":"buffer","kind":"out","direction":"out"},{"name":"buffer_length","kind":"long"},{"name":"offset","kind":"long"}],"result":"number","way":"inlineFirst","subject":"files","errors":["EINTR","EIO","ENXIO","EBADF","EAGAIN","EFAULT","EISDIR","EINVAL","ESPIPE","EOVERFLOW"]},
@@ -653,5 +761,21 @@ export const table: { readonly [Name in CallName]: CallDescription } = {
   uretprobe: {"numbers":{"x86_64":335},"args":[],"result":"number","way":"inline","subject":"system","errors":[],"raw":"the kernel's own: only a return probe's trampoline makes it"},
   uprobe: {"numbers":{"x86_64":336},"args":[],"result":"number","way":"inline","subject":"system","errors":[],"raw":"the kernel's own: only a probe's trampoline makes it"},
   clock_gettime: {"numbers":{"x86_64":228,"aarch64":113,"riscv64":113},"args":[{"name":"clock","kind":"int"},{"name":"result","kind":"result","direction":"out"}],"result":"struct","way":"inline","subject":"time","errors":["EPERM","EACCES","EFAULT","ENODEV","EINVAL","EOPNOTSUPP"]},
-  nanosleep: {"numbers":{"x86_64":35,"aarch64":101,"riscv64":101},"args":[{"name":"duration","kind":"duration","direction":"in"},{"name":"null","kind":"null"}],"result":"void","way":"offload","subject":"time","errors":["EINTR","EFAULT","EINVAL"]}
+  nanosleep: {"numbers":{"x86_64":35,"aarch64":101,"riscv64":101},"args":[{"name":"duration","kind":"duration","direction":"in"},{"name":"null","kind":"null"}],"result":"void","way":"offload","subject":"time","errors":["EINTR","EFAULT","EINVAL"]},
+  time: {"numbers":{"x86_64":201},"args":[{"name":"null","kind":"null"}],"result":"number","way":"inline","subject":"time","errors":["EFAULT"]},
+  gettimeofday: {"numbers":{"x86_64":96,"aarch64":169,"riscv64":169},"args":[{"name":"result","kind":"result","direction":"out"},{"name":"result","kind":"result","direction":"out"}],"result":"other","way":"inline","subject":"time","errors":["EPERM","EFAULT","EINVAL"]},
+  settimeofday: {"numbers":{"x86_64":164,"aarch64":170,"riscv64":170},"args":[{"name":"tv","kind":"struct","direction":"in"},{"name":"tz","kind":"struct","direction":"in"}],"result":"void","way":"inline","subject":"time","errors":["EPERM","EFAULT","EINVAL"]},
+  clock_settime: {"numbers":{"x86_64":227,"aarch64":112,"riscv64":112},"args":[{"name":"clock","kind":"int"},{"name":"tp","kind":"struct","direction":"in"}],"result":"void","way":"inline","subject":"time","errors":["EPERM","EACCES","EFAULT","ENODEV","EINVAL","EOPNOTSUPP"]},
+  clock_getres: {"numbers":{"x86_64":229,"aarch64":114,"riscv64":114},"args":[{"name":"clock","kind":"int"},{"name":"result","kind":"result","direction":"out"}],"result":"struct","way":"inline","subject":"time","errors":["EPERM","EACCES","EFAULT","ENODEV","EINVAL","EOPNOTSUPP"]},
+  clock_nanosleep: {"numbers":{"x86_64":230,"aarch64":115,"riscv64":115},"args":[{"name":"clock","kind":"int"},{"name":"flags","kind":"int"},{"name":"request","kind":"duration","direction":"in"},{"name":"null","kind":"null"}],"result":"void","way":"offload","subject":"time","errors":["EINTR","EFAULT","EINVAL","EOPNOTSUPP"]},
+  clock_adjtime: {"numbers":{"x86_64":305,"aarch64":266,"riscv64":266},"args":[{"name":"clock","kind":"int"},{"name":"buf","kind":"update","direction":"inout"}],"result":"other","way":"inline","since":"2.6.39","subject":"time","errors":["EPERM","EFAULT","ENODEV","EINVAL","EOPNOTSUPP"]},
+  adjtimex: {"numbers":{"x86_64":159,"aarch64":171,"riscv64":171},"args":[{"name":"buf","kind":"update","direction":"inout"}],"result":"other","way":"inline","subject":"time","errors":["EPERM","EFAULT","ENODEV","EINVAL","EOPNOTSUPP"]},
+  timer_create: {"numbers":{"x86_64":222,"aarch64":107,"riscv64":107},"args":[{"name":"clock","kind":"int"},{"name":"sevp","kind":"struct","direction":"in"},{"name":"timerid","kind":"outmemory","direction":"out"}],"result":"other","way":"inline","subject":"time","errors":["EPERM","EAGAIN","ENOMEM","EINVAL","EOPNOTSUPP"]},
+  timer_settime: {"numbers":{"x86_64":223,"aarch64":110,"riscv64":110},"args":[{"name":"timerid","kind":"int"},{"name":"flags","kind":"int"},{"name":"value","kind":"struct","direction":"in"},{"name":"result","kind":"result","direction":"out"}],"result":"struct","way":"inline","subject":"time","errors":["EFAULT","EINVAL"]},
+  timer_gettime: {"numbers":{"x86_64":224,"aarch64":108,"riscv64":108},"args":[{"name":"timerid","kind":"int"},{"name":"result","kind":"result","direction":"out"}],"result":"struct","way":"inline","subject":"time","errors":["EFAULT","EINVAL"]},
+  timer_getoverrun: {"numbers":{"x86_64":225,"aarch64":109,"riscv64":109},"args":[{"name":"timerid","kind":"int"}],"result":"number","way":"inline","subject":"time","errors":["EINVAL"]},
+  timer_delete: {"numbers":{"x86_64":226,"aarch64":111,"riscv64":111},"args":[{"name":"timerid","kind":"int"}],"result":"void","way":"inline","subject":"time","errors":["EINVAL"]},
+  timerfd_create: {"numbers":{"x86_64":283,"aarch64":85,"riscv64":85},"args":[{"name":"clock","kind":"int"},{"name":"flags","kind":"int"}],"result":"fd","way":"inline","since":"2.6.25","subject":"time","errors":["EPERM","EBADF","ENOMEM","EFAULT","ENODEV","EINVAL","ENFILE","EMFILE","ECANCELED"]},
+  timerfd_settime: {"numbers":{"x86_64":286,"aarch64":86,"riscv64":86},"args":[{"name":"fd","kind":"fd"},{"name":"flags","kind":"int"},{"name":"value","kind":"struct","direction":"in"},{"name":"result","kind":"result","direction":"out"}],"result":"struct","way":"inline","since":"2.6.25","subject":"time","errors":["EPERM","EBADF","ENOMEM","EFAULT","ENODEV","EINVAL","ENFILE","EMFILE","ECANCELED"]},
+  timerfd_gettime: {"numbers":{"x86_64":287,"aarch64":87,"riscv64":87},"args":[{"name":"fd","kind":"fd"},{"name":"result","kind":"result","direction":"out"}],"result":"struct","way":"inline","since":"2.6.25","subject":"time","errors":["EPERM","EBADF","ENOMEM","EFAULT","ENODEV","EINVAL","ENFILE","EMFILE","ECANCELED"]}
 }

@@ -6,8 +6,12 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
+import * as File from "../File.ts"
+import * as Syscall from "../Syscall.ts"
 
 export interface Part {
+  /** The scope of its maker. */
+  readonly scope: Scope.Scope
   /** Ends the part; who comes second waits for the first. */
   readonly release: Effect.Effect<void>
 }
@@ -18,6 +22,10 @@ export class Parts {
   /** The machine is ending: nothing is added any more. */
   closed: boolean = false
 }
+
+/** Takes over a descriptor that the kernel has just made; where that fails nobody else would close it. */
+export const adopt = (fd: number): Effect.Effect<File.File, File.FromFdError, Scope.Scope> =>
+  Effect.onError(File.fromFd(fd), () => Effect.ignore(Syscall.close(fd)))
 
 /** Releases all, the youngest first, and admits no more. */
 export const releaseAll = (parts: Parts): Effect.Effect<void> =>
@@ -33,8 +41,9 @@ export const releaseAll = (parts: Parts): Effect.Effect<void> =>
 export const acquire = <A, E, R>(
   parts: Parts,
   acquisition: Effect.Effect<A, E, R>,
-  before: (a: A) => Effect.Effect<void>,
-  ended: () => E
+  before: (a: A, scope: Scope.Scope) => Effect.Effect<void>,
+  ended: () => E,
+  machine?: Scope.Scope
 ): Effect.Effect<A, E, Exclude<R, Scope.Scope> | Scope.Scope> =>
   Effect.uninterruptible(
     Effect.flatMap(Effect.scope, (outer) => {
@@ -47,11 +56,12 @@ export const acquire = <A, E, R>(
         Effect.flatMap((a) => {
           let ending: Deferred.Deferred<void> | undefined
           const part: Part = {
+            scope: outer,
             release: Effect.suspend(() => {
               if (ending !== undefined) return Deferred.await(ending)
               const end = Deferred.makeUnsafe<void>()
               ending = end
-              return before(a).pipe(
+              return before(a, outer).pipe(
                 Effect.andThen(Scope.close(scope, Exit.void)),
                 Effect.ensuring(
                   Effect.suspend(() => {
@@ -64,7 +74,8 @@ export const acquire = <A, E, R>(
             })
           }
           parts.all.add(part)
-          return Effect.as(Scope.addFinalizer(outer, part.release), a)
+          // In the machine's own scope the machine's end is the part's, and that one has the right order.
+          return outer === machine ? Effect.succeed(a) : Effect.as(Scope.addFinalizer(outer, part.release), a)
         })
       )
     })

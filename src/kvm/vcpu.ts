@@ -119,12 +119,12 @@ export type CreateVcpuError = Ioctl.RequestError<typeof KVM_CREATE_VCPU> | File.
  * @since 0.1.0
  */
 export const createVcpu = (vm: Vm, id: number): Effect.Effect<Vcpu, CreateVcpuError, Scope.Scope> => {
-  const { vcpuMmapSize, vcpus } = vmStateOf(vm)
+  const { scope, vcpuMmapSize, vcpus } = vmStateOf(vm)
   return part.acquire(
     vcpus,
     Effect.gen(function* () {
       const fd = yield* File.ioctl(vm.file, KVM_CREATE_VCPU, id)
-      const file = File.asDevice(yield* File.fromFd(fd), KvmVcpu)
+      const file = File.asDevice(yield* part.adopt(fd), KvmVcpu)
       const page = yield* File.mmap(file, { length: vcpuMmapSize, shared: true })
       return new VcpuState(id, file, page, yield* Effect.scope)
     }),
@@ -134,7 +134,8 @@ export const createVcpu = (vm: Vm, id: number): Effect.Effect<Vcpu, CreateVcpuEr
         // The scope that closes next ends the thread, and by that the run: the flag is for a guest not yet entered.
         state.immediateExit = 1
       }),
-    () => KVM_CREATE_VCPU.errors.make(codes.EBADF, undefined, undefined, "the machine is closed")
+    () => KVM_CREATE_VCPU.errors.make(codes.EBADF, undefined, undefined, "the machine is closed"),
+    scope
   )
 }
 

@@ -32,10 +32,12 @@ export interface Vm {
 export class VmState implements Vm {
   readonly file: File.File<KvmVm>
   readonly vcpuMmapSize: number
+  readonly scope: Scope.Scope
   readonly vcpus: part.Parts = new part.Parts()
   readonly memories: part.Parts = new part.Parts()
 
-  constructor(file: File.File<KvmVm>, vcpuMmapSize: number) {
+  constructor(file: File.File<KvmVm>, vcpuMmapSize: number, scope: Scope.Scope) {
+    this.scope = scope
     this.file = file
     this.vcpuMmapSize = vcpuMmapSize
   }
@@ -64,12 +66,12 @@ export type CreateVmError = Ioctl.RequestError<typeof KVM_CREATE_VM> | File.From
 export const createVm = (
   options: { readonly type?: number | bigint | undefined } = {}
 ): Effect.Effect<Vm, CreateVmError, Kvm | Scope.Scope> =>
-  Effect.flatMap(Kvm, ({ file, vcpuMmapSize }) =>
+  Effect.flatMap(Effect.all([Kvm, Effect.scope]), ([{ file, vcpuMmapSize }, scope]) =>
     part.acquire(
       new part.Parts(),
       File.ioctl(file, KVM_CREATE_VM, options.type ?? 0).pipe(
-        Effect.flatMap(File.fromFd),
-        Effect.map((vm) => new VmState(File.asDevice(vm, KvmVm), vcpuMmapSize))
+        Effect.flatMap(part.adopt),
+        Effect.map((vm) => new VmState(File.asDevice(vm, KvmVm), vcpuMmapSize, scope))
       ),
       ({ memories, vcpus }) => {
         memories.closed = true
@@ -168,6 +170,10 @@ export const addMemory = (
     stateOf(vm).memories,
     Effect.gen(function* () {
       const { guestAddress, logDirtyPages = false, readOnly = false, size, slot } = options
+      if (typeof guestAddress === "number" && !Number.isSafeInteger(guestAddress)) {
+        const detail = `guestAddress: ${guestAddress} is no safe integer`
+        return yield* Effect.fail(KVM_SET_USER_MEMORY_REGION.errors.make(codes.EINVAL, undefined, undefined, detail))
+      }
       const mapping = yield* Mapping.anonymous({ length: size, shared: true, noReserve: true })
       const memory: GuestMemory = { slot, guestAddress: BigInt(guestAddress), size, bytes: mapping.bytes, mapping }
       yield* setUserMemoryRegion(vm, {
@@ -180,9 +186,24 @@ export const addMemory = (
       return memory
     }),
     // The guest must not see addresses of the host that may come to mean something else.
-    ({ guestAddress, slot }) =>
-      Effect.ignore(
-        setUserMemoryRegion(vm, { slot, flags: 0, guest_phys_addr: guestAddress, memory_size: 0n, userspace_addr: 0n })
+    // vCPUs that end with the same scope end before it.
+    ({ guestAddress, slot }, scope) =>
+      Effect.forEach(
+        [...stateOf(vm).vcpus.all].filter((vcpu) => vcpu.scope === scope).reverse(),
+        ({ release }) => release,
+        { discard: true }
+      ).pipe(
+        Effect.andThen(
+          setUserMemoryRegion(vm, {
+            slot,
+            flags: 0,
+            guest_phys_addr: guestAddress,
+            memory_size: 0n,
+            userspace_addr: 0n
+          })
+        ),
+        Effect.ignore
       ),
-    () => KVM_SET_USER_MEMORY_REGION.errors.make(codes.EBADF, undefined, undefined, "the machine is closed")
+    () => KVM_SET_USER_MEMORY_REGION.errors.make(codes.EBADF, undefined, undefined, "the machine is closed"),
+    stateOf(vm).scope
   )

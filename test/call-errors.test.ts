@@ -249,9 +249,11 @@ describe("the table of errors", () => {
   })
 
   it("has the same errnos in its types as at run time", () => {
-    const source = readFileSync(new URL("../src/errors/calls.ts", import.meta.url), "utf8")
+    const source = ["unions.ts", "calls.ts"]
+      .map((file) => readFileSync(new URL(`../src/errors/${file}`, import.meta.url), "utf8"))
+      .join("\n")
     for (const [call, { documented }] of Object.entries(table)) {
-      const type = new RegExp(`export const ${call}: CallErrors<(\\w+)>`).exec(source)?.[1]
+      const type = new RegExp(`export const ${call}: CallErrors<U\\.(\\w+)>`).exec(source)?.[1]
       const union = new RegExp(`export type ${type} =\\n((?:  \\| [\\w.]+\\n)+)`).exec(source)?.[1] ?? ""
       const members = union.split("\n").filter((line) => line !== "")
       assert.deepStrictEqual(members, [...documented.map((name) => `  | E.${name}`), "  | OtherErrno"], call)

@@ -16,7 +16,7 @@ namespace {
 
 constexpr double kMaxSafe = 9007199254740991.0;
 constexpr size_t kMostPieces = 1024;  // UIO_MAXIOV
-constexpr long kMaxSafeInteger = 9007199254740991L;
+constexpr int64_t kMaxSafeInteger = 9007199254740991;
 
 void Throw(napi_env env, bool range, const char* code, const char* format, va_list list) {
   char message[256];
@@ -71,7 +71,7 @@ bool DecodeNumber(napi_env env, size_t index, napi_value value, long* out) {
     ThrowRange(env, "ERR_OUT_OF_RANGE", "%s: %.17g is not a safe integer", name, number);
     return false;
   }
-  *out = static_cast<long>(number);
+  *out = static_cast<long>(static_cast<int64_t>(number));
   return true;
 }
 

@@ -24,10 +24,11 @@ extern const char effect_linux_cancellable_cancel[] __attribute__((visibility("h
   ".globl effect_linux_cancellable\n.globl effect_linux_cancellable_begin\n"                             \
   ".globl effect_linux_cancellable_end\n.globl effect_linux_cancellable_cancel\n"                        \
   ".type effect_linux_cancellable," entry "function\n"                                                   \
-  "effect_linux_cancellable:\neffect_linux_cancellable_begin:\n"
+  "effect_linux_cancellable:\n"
 
 #if defined(__x86_64__)
 asm(EFFECT_LINUX_LABELS("@")
+    "effect_linux_cancellable_begin:\n"
     "cmpl $0, (%rdi)\n"
     "jne effect_linux_cancellable_cancel\n"
     "movq %rsi, %rax\n"
@@ -46,6 +47,7 @@ asm(EFFECT_LINUX_LABELS("@")
     ".size effect_linux_cancellable, .-effect_linux_cancellable\n");
 #elif defined(__aarch64__)
 asm(EFFECT_LINUX_LABELS("%")
+    "effect_linux_cancellable_begin:\n"
     "ldr w9, [x0]\n"
     "cbnz w9, effect_linux_cancellable_cancel\n"
     "mov x8, x1\n"
@@ -64,6 +66,7 @@ asm(EFFECT_LINUX_LABELS("%")
     ".size effect_linux_cancellable, .-effect_linux_cancellable\n");
 #elif defined(__riscv)
 asm(EFFECT_LINUX_LABELS("@")
+    "effect_linux_cancellable_begin:\n"
     "lw t0, 0(a0)\n"
     "bnez t0, effect_linux_cancellable_cancel\n"
     "mv t0, a1\n"
@@ -81,6 +84,28 @@ asm(EFFECT_LINUX_LABELS("@")
     "li a0, -4\n"
     "ret\n"
     ".size effect_linux_cancellable, .-effect_linux_cancellable\n");
+#elif defined(__arm__)
+asm(".syntax unified\n.arm\n" EFFECT_LINUX_LABELS("%")
+    // From here on the stack stays as it is.
+    "push {r4, r5, r7, lr}\n"
+    "effect_linux_cancellable_begin:\n"
+    "ldr ip, [r0]\n"
+    "cmp ip, #0\n"
+    "bne effect_linux_cancellable_cancel\n"
+    "mov r7, r1\n"
+    "mov r0, r2\n"
+    "mov r1, r3\n"
+    "ldr r2, [sp, #16]\n"
+    "ldr r3, [sp, #20]\n"
+    "ldr r4, [sp, #24]\n"
+    "ldr r5, [sp, #28]\n"
+    "svc #0\n"
+    "effect_linux_cancellable_end:\n"
+    "pop {r4, r5, r7, pc}\n"
+    "effect_linux_cancellable_cancel:\n"
+    "mvn r0, #3\n"
+    "pop {r4, r5, r7, pc}\n"
+    ".size effect_linux_cancellable, .-effect_linux_cancellable\n");
 #endif
 
 namespace effect_linux {
@@ -96,6 +121,8 @@ void RedirectIfBeforeCall(void* context) {
   auto& counter = machine.gregs[REG_RIP];
 #elif defined(__aarch64__)
   auto& counter = machine.pc;
+#elif defined(__arm__)
+  auto& counter = machine.arm_pc;
 #elif defined(__riscv)
   auto& counter = machine.__gregs[REG_PC];
 #endif

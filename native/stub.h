@@ -48,8 +48,22 @@ inline long Invoke(const SystemCall& call) {
   register long a5 asm("a5") = a[5];
   asm volatile("ecall" : "+r"(a0) : "r"(a7), "r"(a1), "r"(a2), "r"(a3), "r"(a4), "r"(a5) : "memory");
   return a0;
+#elif defined(__arm__) && defined(__ARM_EABI__)
+  // r7 carries the number, and is the frame pointer of Thumb code, so it is saved by hand.
+  register long r0 asm("r0") = a[0];
+  register long r1 asm("r1") = a[1];
+  register long r2 asm("r2") = a[2];
+  register long r3 asm("r3") = a[3];
+  register long r4 asm("r4") = a[4];
+  register long r5 asm("r5") = a[5];
+  register long number asm("r6") = call.number;
+  asm volatile("mov ip, r7\n\tmov r7, %1\n\tsvc #0\n\tmov r7, ip"
+               : "+r"(r0)
+               : "r"(number), "r"(r1), "r"(r2), "r"(r3), "r"(r4), "r"(r5)
+               : "ip", "memory");
+  return r0;
 #else
-#error "effect-linux has no system call stub for this architecture (x86_64, aarch64 and riscv64 have one)"
+#error "effect-linux has no system call stub for this architecture (x86_64, aarch64, riscv64 and 32-bit arm have one)"
 #endif
 }
 

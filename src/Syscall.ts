@@ -7,7 +7,8 @@
  *
  * **The event loop.** A call that cannot wait is made on the JavaScript thread. One that may is first asked not to,
  * where the kernel can be asked, and else made on another thread; the fiber that waits for it can be interrupted, and
- * ends when the kernel has let go of its memory. What a call does is in its documentation.
+ * ends when the kernel has let go of its memory. What a call does is in its documentation, and for all of them in
+ * docs/calls.md, which also says how a call is asked not to wait.
  *
  * **EINTR.** Calls made on the JavaScript thread are not repeated: `EINTR` reaches the caller, for whom the signal may
  * have been meant. Calls on other threads receive no signal but the one that interrupts them, so they end with `EINTR`

@@ -69,10 +69,7 @@ export const maskStructure = (name: string, mask: ReadonlyArray<number> | null):
   const set = waitingMask(name, mask)
   if (set === null) return null
   const { address, memory } = steady(Abi.__aio_sigset.size + set.length)
-  Abi.__aio_sigset.encode(
-    { sigmask: address + BigInt(Abi.__aio_sigset.size), sigsetsize: BigInt(set.length) },
-    memory
-  )
+  Abi.__aio_sigset.encode({ sigmask: address + BigInt(Abi.__aio_sigset.size), sigsetsize: BigInt(set.length) }, memory)
   memory.set(set, Abi.__aio_sigset.size)
   return memory
 }

@@ -3,8 +3,8 @@ import * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
 import * as Abi from "../Abi.ts"
-import { codes } from "../errors/errnos.ts"
 import * as errors from "../errors/calls.ts"
+import { codes } from "../errors/errnos.ts"
 import type { CallErrors } from "../errors/registry.ts"
 import { descriptor, int } from "../internal/arguments.ts"
 import { type Description, Misuse, onThisThread, run } from "../internal/invoke.ts"
@@ -210,12 +210,7 @@ export const ppoll = (
   run({
     errors: errors.ppoll,
     nr: nr.ppoll,
-    prepare: () => [
-      ...pollMemory(fds),
-      timeoutMemory("timeout", timeout),
-      waitingMask("sigmask", sigmask),
-      maskSize
-    ],
+    prepare: () => [...pollMemory(fds), timeoutMemory("timeout", timeout), waitingMask("sigmask", sigmask), maskSize],
     decode: polled,
     options: ppollOptions
   })

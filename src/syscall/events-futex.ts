@@ -1,8 +1,8 @@
 /** System calls on futexes: words of memory that threads and processes wait on. */
 import type * as Effect from "effect/Effect"
 import * as Abi from "../Abi.ts"
-import { codes } from "../errors/errnos.ts"
 import * as errors from "../errors/calls.ts"
+import { codes } from "../errors/errnos.ts"
 import { bufferLength, int, long } from "../internal/arguments.ts"
 import {
   CLOCK_MONOTONIC,
@@ -125,7 +125,8 @@ export const futex = (
 }
 
 /** A time of a clock, and no span. */
-const time = (timeout: Abi.timespec | null): Uint8Array | null => (timeout === null ? null : Abi.timespec.encode(timeout))
+const time = (timeout: Abi.timespec | null): Uint8Array | null =>
+  timeout === null ? null : Abi.timespec.encode(timeout)
 
 /**
  * `futex_wait(uaddr, val, mask, flags, timeout, clockid)`—Waits on a word of memory if its value is `val`, until
@@ -180,12 +181,7 @@ export const futex_wake = (
   run({
     errors: errors.futex_wake,
     nr: nr.futex_wake,
-    prepare: () => [
-      wordArgument("uaddr", uaddr, false),
-      long("mask", mask),
-      int("nr", count),
-      int("flags", flags)
-    ],
+    prepare: () => [wordArgument("uaddr", uaddr, false), long("mask", mask), int("nr", count), int("flags", flags)],
     decode: number,
     options: onThisThread
   })

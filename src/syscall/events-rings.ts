@@ -109,7 +109,12 @@ export const io_submit = (
 
 const geteventsOptions: BlockingOptions = { directions: directions(unknown, unknown, unknown, writes) }
 
-const geteventsArguments = (ctx_id: bigint, min_nr: number, count: number, timeout: Timeout): ReadonlyArray<Argument> => {
+const geteventsArguments = (
+  ctx_id: bigint,
+  min_nr: number,
+  count: number,
+  timeout: Timeout
+): ReadonlyArray<Argument> => {
   const room = int("nr", count)
   return [
     long("ctx_id", ctx_id),

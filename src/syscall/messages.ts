@@ -163,6 +163,9 @@ const isNonBlocking = (fd: number): Effect.Effect<boolean> =>
  */
 export type Waiting = "never" | "ifNeeded" | "atOnce"
 
+/** What is done around a wait: `restore`, where all but the wait is uninterruptible. */
+export type WhileWaiting = <A, E>(wait: Effect.Effect<A, E>) => Effect.Effect<A, E>
+
 /** One of these calls. */
 interface Attempt<A, E> {
   readonly fd: number
@@ -170,14 +173,16 @@ interface Attempt<A, E> {
   readonly waiting: Waiting
   /** The call, made anew for each run: here, told not to wait, or on another thread. */
   readonly describe: (where: "here" | "elsewhere") => Description<A, E>
+  /** Put around the wait, where there is one. */
+  readonly whileWaiting?: WhileWaiting | undefined
   /** What is to be waited for after a first answer; undefined where it is the whole answer, and so always by default. */
   readonly rest?: ((first: A) => Effect.Effect<A, E> | undefined) | undefined
 }
 
-const attempt = <A, E>({ describe, errors, fd, rest, waiting }: Attempt<A, E>): Effect.Effect<A, E> => {
+const attempt = <A, E>({ describe, errors, fd, rest, waiting, whileWaiting }: Attempt<A, E>): Effect.Effect<A, E> => {
   const here = Effect.suspend(() => run(describe("here")))
   if (waiting === "never") return here
-  const elsewhere = Effect.suspend(() => run(describe("elsewhere")))
+  const elsewhere = Effect.suspend(() => run(describe("elsewhere"), whileWaiting))
   if (waiting === "atOnce") return elsewhere
   const asked = Effect.suspend(() => run<A, E | typeof wouldWait>({ ...describe("here"), errors: noticing(errors) }))
   const onFailure = (error: E | typeof wouldWait): Effect.Effect<A, E> =>
@@ -355,7 +360,8 @@ export const receive = <A, E>(
   messages: ReadonlyArray<MessageRoom>,
   flags: number,
   waiting: Waiting,
-  give: (messages: ReadonlyArray<ReceivedMessage>) => A
+  give: (messages: ReadonlyArray<ReceivedMessage>) => A,
+  whileWaiting?: WhileWaiting
 ): Effect.Effect<A, E> => {
   const { errors, several, timeout } = receiving
   const describe = (where: "here" | "elsewhere"): Description<A, E> => {
@@ -393,5 +399,5 @@ export const receive = <A, E>(
       subject: { fd }
     }
   }
-  return attempt({ fd, errors, waiting, describe })
+  return attempt({ fd, errors, waiting, describe, whileWaiting })
 }

@@ -3,17 +3,35 @@
  */
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
 import * as Abi from "../Abi.ts"
 import * as errors from "../errors/calls.ts"
 import type { CallErrors } from "../errors/registry.ts"
 import { type Buffer, bufferLength, descriptor, int } from "../internal/arguments.ts"
-import { MSG_DONTWAIT, MSG_FASTOPEN, MSG_WAITALL, MSG_WAITFORONE, MSG_ZEROCOPY } from "../internal/constants.ts"
+import {
+  MSG_CMSG_CLOEXEC,
+  MSG_DONTWAIT,
+  MSG_FASTOPEN,
+  MSG_WAITALL,
+  MSG_WAITFORONE,
+  MSG_ZEROCOPY
+} from "../internal/constants.ts"
 import { onThisThread, run } from "../internal/invoke.ts"
 import type { Argument } from "../internal/native.ts"
 import { type BlockingOptions, Direction, directions } from "../internal/trampoline.ts"
-import { type ControlMessage, encodeControl } from "./control.ts"
+import { type ControlMessage, descriptorsOf, encodeControl } from "./control.ts"
 import { memoryAt, nothing, number, toTimespec } from "./convert.ts"
-import { type MessageRoom, type Parts, type ReceivedMessage, receive, send, viewsOf, type Waiting } from "./messages.ts"
+import { close } from "./files.ts"
+import {
+  type MessageRoom,
+  type Parts,
+  type ReceivedMessage,
+  receive,
+  send,
+  viewsOf,
+  type Waiting,
+  type WhileWaiting
+} from "./messages.ts"
 import { closeAbandoned } from "./policy.ts"
 import { nr } from "./raw.ts"
 import { decodeSockAddr, encodeSockAddr, type SockAddr, type SockAddrLike, storageSize } from "./sockaddr.ts"
@@ -428,10 +446,39 @@ export const recvmsg = (
   sockfd: number,
   room: MessageRoom,
   flags = 0
+): Effect.Effect<ReceivedMessage, errors.RecvmsgError> => receiveOne(sockfd, room, flags)
+
+/**
+ * `recvmsg(sockfd, room, flags)` with the descriptors that come with the message held by the scope: they are closed with
+ * it, and none is lost, whenever the fiber is interrupted. `MSG_CMSG_CLOEXEC` is set.
+ *
+ * Only the wait for a message can be interrupted. Otherwise like {@link recvmsg}.
+ *
+ * @category messages
+ * @since 0.1.0
+ */
+export const recvmsgScoped = (
+  sockfd: number,
+  room: MessageRoom,
+  flags = 0
+): Effect.Effect<ReceivedMessage, errors.RecvmsgError, Scope.Scope> =>
+  Effect.uninterruptibleMask((restore) =>
+    Effect.tap(receiveOne(sockfd, room, flags | MSG_CMSG_CLOEXEC, restore), ({ control }) =>
+      Effect.addFinalizer(() =>
+        Effect.forEach(descriptorsOf(control), (fd) => Effect.ignore(close(fd)), { discard: true })
+      )
+    )
+  )
+
+const receiveOne = (
+  sockfd: number,
+  room: MessageRoom,
+  flags: number,
+  whileWaiting?: WhileWaiting
 ): Effect.Effect<ReceivedMessage, errors.RecvmsgError> => {
-  const waiting = receivingWaits(flags)
   const receiving = { nr: nr.recvmsg, errors: errors.recvmsg, several: false }
-  return receive(receiving, sockfd, [room], flags, waiting, ([message = nothingReceived]) => message)
+  const give = ([message = nothingReceived]: ReadonlyArray<ReceivedMessage>) => message
+  return receive(receiving, sockfd, [room], flags, receivingWaits(flags), give, whileWaiting)
 }
 
 const nothingReceived: ReceivedMessage = { bytes: 0, address: undefined, control: [], flags: 0 }

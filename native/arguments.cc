@@ -150,11 +150,14 @@ Found DecodeMemory(napi_env env, size_t index, napi_value value, bool whose, Mem
   out->value = value;
   napi_value buffer = nullptr;
   bool is = false;
-  if (napi_is_typedarray(env, value, &is) == napi_ok && is) {
-    auto type = static_cast<napi_typedarray_type>(-1);
-    size_t elements = 0;
-    napi_get_typedarray_info(env, value, &type, &elements, &out->data, &buffer, nullptr);
+  auto type = static_cast<napi_typedarray_type>(-1);
+  size_t elements = 0;
+  // Tried before it is asked about, and without its buffer, which costs a handle: most memory is a plain typed array.
+  if (napi_get_typedarray_info(env, value, &type, &elements, &out->data, nullptr, nullptr) == napi_ok) {
     out->length = elements * ElementSize(type);
+    if (whose || out->length == 0) {
+      napi_get_typedarray_info(env, value, nullptr, nullptr, nullptr, &buffer, nullptr);
+    }
   } else if (napi_is_arraybuffer(env, value, &is) == napi_ok && is) {
     napi_get_arraybuffer_info(env, value, &out->data, &out->length);
     buffer = value;

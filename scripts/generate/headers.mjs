@@ -81,14 +81,14 @@ const evaluate = (expression) => {
   }
 }
 
-/** The source of a manual page of section 2, or undefined where it is not installed. */
-export const manualPage = (name) => {
-  for (const section of ["2", "3", "7"]) {
+/** The source of a manual page, or undefined where it is not installed. */
+export const manualPage = (name, sections = ["2", "3", "7"]) => {
+  for (const section of sections) {
     const path = `/usr/share/man/man${section}/${name}.${section}.gz`
     if (!existsSync(path)) continue
     const text = gunzipSync(readFileSync(path)).toString("utf8")
-    const redirect = /^\.so man\d\/(.+)\.\d\s*$/m.exec(text)
-    return redirect !== null && text.length < 200 ? manualPage(redirect[1]) : text
+    const redirect = /^\.so man(\d)\/(.+)\.\d\s*$/m.exec(text)
+    return redirect !== null && text.length < 200 ? manualPage(redirect[2], [redirect[1]]) : text
   }
   return undefined
 }

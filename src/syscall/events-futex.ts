@@ -16,7 +16,8 @@ import {
   FUTEX_WAIT,
   FUTEX_WAIT_BITSET,
   FUTEX_WAIT_REQUEUE_PI,
-  FUTEX_WAKE_OP
+  FUTEX_WAKE_OP,
+  FUTEX2_NUMA
 } from "../internal/constants.ts"
 import { Misuse, onThisThread, run } from "../internal/invoke.ts"
 import type { Argument } from "../internal/native.ts"
@@ -37,11 +38,13 @@ import { addressOf, nr } from "./raw.ts"
 export type FutexWord = Int32Array | Uint32Array | bigint
 
 /** A view that can be used. */
-const view = (name: string, word: Exclude<FutexWord, bigint>, waits: boolean): Int32Array | Uint32Array => {
+const view = (name: string, word: Exclude<FutexWord, bigint>, waits: boolean, flags = 0): Int32Array | Uint32Array => {
   if (!(word instanceof Int32Array || word instanceof Uint32Array)) {
     throw new TypeError(`${name}: expected an Int32Array, a Uint32Array or an address`)
   }
-  if (bufferLength(name, word) < 4) throw new Misuse(codes.EINVAL, `${name}: an empty view has no word`)
+  // The kernel keeps the node in a second word.
+  const size = (flags & FUTEX2_NUMA) === 0 ? 4 : 8
+  if (bufferLength(name, word) < size) throw new Misuse(codes.EINVAL, `${name}: the view has less than ${size} bytes`)
   if (waits && !(word.buffer instanceof SharedArrayBuffer)) {
     throw new Misuse(
       codes.EINVAL,
@@ -51,11 +54,11 @@ const view = (name: string, word: Exclude<FutexWord, bigint>, waits: boolean): I
   return word
 }
 
-const wordArgument = (name: string, word: FutexWord, waits: boolean): Argument =>
-  typeof word === "bigint" ? long(name, word) : view(name, word, waits)
+const wordArgument = (name: string, word: FutexWord, waits: boolean, flags = 0): Argument =>
+  typeof word === "bigint" ? long(name, word) : view(name, word, waits, flags)
 
-const wordAddress = (name: string, word: FutexWord, waits: boolean): bigint =>
-  typeof word === "bigint" ? BigInt.asUintN(64, BigInt(long(name, word))) : addressOf(view(name, word, waits))
+const wordAddress = (name: string, word: FutexWord, waits: boolean, flags: number): bigint =>
+  typeof word === "bigint" ? BigInt.asUintN(64, BigInt(long(name, word))) : addressOf(view(name, word, waits, flags))
 
 /** A value that a word must have: what an Int32Array shows as negative is the same bits. */
 const value = (name: string, val: number | bigint): number | bigint =>
@@ -152,7 +155,7 @@ export const futex_wait = (
     errors: errors.futex_wait,
     nr: nr.futex_wait,
     prepare: () => [
-      wordArgument("uaddr", uaddr, true),
+      wordArgument("uaddr", uaddr, true, flags),
       value("val", val),
       long("mask", mask),
       int("flags", flags),
@@ -181,7 +184,12 @@ export const futex_wake = (
   run({
     errors: errors.futex_wake,
     nr: nr.futex_wake,
-    prepare: () => [wordArgument("uaddr", uaddr, false), long("mask", mask), int("nr", count), int("flags", flags)],
+    prepare: () => [
+      wordArgument("uaddr", uaddr, false, flags),
+      long("mask", mask),
+      int("nr", count),
+      int("flags", flags)
+    ],
     decode: number,
     options: onThisThread
   })
@@ -204,11 +212,17 @@ const waiterMemory = (waiters: ReadonlyArray<FutexWaiter>, waits: boolean): Uint
     Abi.futex_waitv,
     "waiters",
     waiters.map(({ flags, uaddr, val }) => ({
-      uaddr: wordAddress("uaddr", uaddr, waits),
+      uaddr: wordAddress("uaddr", uaddr, waits, flags),
       val: BigInt.asUintN(64, BigInt(value("val", val))),
       flags: int("flags", flags) >>> 0
     }))
   )
+
+/**
+ * The kernel is given addresses of words: their views stay reachable for as long as the arguments of the call, which `run`
+ * keeps until it has the result.
+ */
+const words = new WeakMap<ReadonlyArray<Argument>, ReadonlyArray<FutexWaiter>>()
 
 /**
  * `futex_waitv(waiters, flags, timeout, clockid)`—Waits on up to 128 words of memory, if all have their values; returns
@@ -226,24 +240,20 @@ export const futex_waitv = (
   flags = 0,
   timeout: Abi.timespec | null = null,
   clockid: number = CLOCK_MONOTONIC
-): Effect.Effect<number, errors.FutexWaitvError> => {
-  // The kernel is given addresses: the views behind them must be reachable until it has answered.
-  const held = new Set<ReadonlyArray<FutexWaiter>>()
-  return run({
+): Effect.Effect<number, errors.FutexWaitvError> =>
+  run({
     errors: errors.futex_waitv,
     nr: nr.futex_waitv,
     prepare: () => {
-      const list = Array.from(waiters, ({ flags, uaddr, val }) => ({ flags, uaddr, val }))
-      held.add(list)
-      return [waiterMemory(list, true), list.length, int("flags", flags), time(timeout), int("clockid", clockid)]
+      if (!Array.isArray(waiters)) throw new TypeError("waiters: expected an array of records")
+      const list = Array.from(waiters, ({ flags, uaddr, val }: FutexWaiter) => ({ flags, uaddr, val }))
+      const args = [waiterMemory(list, true), list.length, int("flags", flags), time(timeout), int("clockid", clockid)]
+      words.set(args, list)
+      return args
     },
-    decode: (index) => {
-      held.clear()
-      return number(index)
-    },
+    decode: number,
     options: {}
   })
-}
 
 /**
  * `futex_requeue(from, to, flags, nr_wake, nr_requeue)`—Wakes up to `nr_wake` of those who wait on the word `from`, if its

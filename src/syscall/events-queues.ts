@@ -66,7 +66,7 @@ export const msgsnd = (
  * @category queues
  * @since 0.1.0
  */
-export interface Message {
+export interface QueueMessage {
   readonly mtype: bigint
   readonly mtext: Uint8Array
 }
@@ -90,7 +90,7 @@ export const msgrcv = (
   msgsz: number,
   msgtyp: number | bigint = 0,
   msgflg = 0
-): Effect.Effect<Message, errors.MsgrcvError> =>
+): Effect.Effect<QueueMessage, errors.MsgrcvError> =>
   run({
     errors: errors.msgrcv,
     nr: nr.msgrcv,
@@ -176,7 +176,7 @@ export function msgctl(msqid: number, cmd: number, buf?: Abi.msqid64_ds): Effect
  * @category queues
  * @since 0.1.0
  */
-export interface Received {
+export interface QueueReceived {
   readonly length: number
   readonly prio: number
 }
@@ -200,7 +200,7 @@ export const mq_timedreceive = (
   mqdes: number,
   msg: Buffer,
   timeout: Abi.timespec | null = null
-): Effect.Effect<Received, errors.MqTimedreceiveError> =>
+): Effect.Effect<QueueReceived, errors.MqTimedreceiveError> =>
   run({
     errors: errors.mq_timedreceive,
     nr: nr.mq_timedreceive,

@@ -100,6 +100,8 @@ describe("futex", () => {
       yield* tagged("EINVAL", Futex.futex_wait(new Int32Array(1), 0, 1, flags))
       yield* tagged("EINVAL", Futex.futex(shared(0, 0), FUTEX_WAKE, 1))
       yield* tagged("EINVAL", Futex.futex(1n, FUTEX_WAKE, 1))
+      // With a node there are two words.
+      yield* tagged("EINVAL", Futex.futex_wake(shared(), 1, 1, flags | Syscall.FUTEX2_NUMA))
       yield* tagged("EFAULT", Futex.futex_wake(4n, 1, 1, Syscall.FUTEX2_SIZE_U32))
     })
   )

@@ -8,11 +8,13 @@
  */
 export * from "./abi/events.ts"
 export * from "./abi/files.ts"
+export * from "./abi/ipc.ts"
 export * from "./abi/memory.ts"
 export * from "./abi/mounts.ts"
 export * from "./abi/network.ts"
 export * from "./abi/paths.ts"
 export * from "./abi/process.ts"
+export * from "./abi/rings.ts"
 export * from "./abi/security.ts"
 export * from "./abi/system.ts"
 export * from "./abi/time.ts"

@@ -80,16 +80,17 @@ export abstract class ErrnoError {
   /** The standard text, such as "no such file or directory". */
   declare readonly text: string
 
-  readonly syscall: string | undefined
-  readonly path: string | Uint8Array | undefined
-  readonly fd: number | undefined
-  readonly detail: string | undefined
+  // Declared and not defined: what is not known leaves no trace in a printed error.
+  declare readonly syscall: string | undefined
+  declare readonly path: string | Uint8Array | undefined
+  declare readonly fd: number | undefined
+  declare readonly detail: string | undefined
 
   constructor(details?: ErrnoDetails) {
-    this.syscall = details?.syscall
-    this.path = details?.path
-    this.fd = details?.fd
-    this.detail = details?.detail
+    if (details?.syscall !== undefined) this.syscall = details.syscall
+    if (details?.path !== undefined) this.path = details.path
+    if (details?.fd !== undefined) this.fd = details.fd
+    if (details?.detail !== undefined) this.detail = details.detail
     if (stackTraces) Error.captureStackTrace(this, new.target)
     else Object.defineProperty(this, "stack", ownStack)
   }

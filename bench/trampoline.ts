@@ -7,7 +7,7 @@ import koffi from "koffi"
 import { compare } from "./support.ts"
 
 // The C loop is the addon's own, for this benchmark only, so it is reached past the public surface.
-const addon = createRequire(import.meta.url)("../../Release/effect_linux.node")
+const addon = createRequire(import.meta.url)("../../../build/Release/effect_linux.node")
 
 export const trampoline = async (): Promise<void> => {
   const { getppid } = Syscall.nr

@@ -1,7 +1,7 @@
 /**
  * Layer 2: files held by a scope, read as streams, written in full.
  *
- *     node build/programs/examples/cat.js FILE...
+ *     node .build/programs/examples/cat.js FILE...
  */
 import { NodeRuntime } from "@effect/platform-node"
 import { Effect, Stream } from "effect"

@@ -11,7 +11,12 @@ namespace effect_linux {
 
 namespace {
 
-void OnEnvironmentGone(void* data) { TearDownThreads(static_cast<Environment*>(data)); }
+// Calls first: what they work on goes after them.
+void OnEnvironmentGone(void* data) {
+  auto* environment = static_cast<Environment*>(data);
+  TearDownThreads(environment);
+  ReleaseLeftovers(environment);
+}
 
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
   auto* environment = new Environment;

@@ -248,7 +248,13 @@ bool DecodeNumberOfCall(napi_env env, size_t count, const napi_value* values, lo
   napi_valuetype type = napi_undefined;
   if (count > 0) napi_typeof(env, values[0], &type);
   if (type != napi_number) return ThrowWrongType(env, 0, type);
-  return DecodeNumber(env, 0, values[0], number);
+  if (!DecodeNumber(env, 0, values[0], number)) return false;
+  // The kernel looks at the lower half only, and would make another call.
+  if (*number < INT32_MIN || *number > INT32_MAX) {
+    ThrowRange(env, "ERR_OUT_OF_RANGE", "system call number: %ld does not fit in 32 bits", *number);
+    return false;
+  }
+  return true;
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <node_api.h>
 
 #include <memory>
+#include <unordered_set>
 
 namespace effect_linux {
 
@@ -50,6 +51,9 @@ struct Environment {
   Reference shared_byte_length;  // SharedArrayBuffer.prototype's byteLength getter
   std::shared_ptr<Runner> runner;
   std::shared_ptr<MappedMemory> mapped;
+  // Descriptors that JavaScript holds in a scope. A worker that is terminated runs no finalizers: what is left here is
+  // closed when its environment goes.
+  std::unordered_set<int> descriptors;
 };
 
 }  // namespace effect_linux

@@ -6,6 +6,7 @@
 #include "memory.h"
 
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <map>
 #include <memory>
@@ -129,12 +130,44 @@ napi_value Abandon(napi_env env, napi_callback_info info) {
   return result;
 }
 
+int DescriptorArgument(napi_env env, napi_callback_info info) {
+  size_t count = 1;
+  napi_value value;
+  int fd = -1;
+  napi_get_cb_info(env, info, &count, &value, nullptr, nullptr);
+  if (count >= 1) napi_get_value_int32(env, value, &fd);
+  return fd;
+}
+
+// own(fd): the descriptor is to be closed with the environment, at the latest.
+napi_value Own(napi_env env, napi_callback_info info) {
+  const int fd = DescriptorArgument(env, info);
+  if (fd >= 0) Environment::Get(env)->descriptors.insert(fd);
+  return nullptr;
+}
+
+// disown(fd): it is closed, or somebody else's.
+napi_value Disown(napi_env env, napi_callback_info info) {
+  Environment::Get(env)->descriptors.erase(DescriptorArgument(env, info));
+  return nullptr;
+}
+
 }  // namespace
+
+void ReleaseLeftovers(Environment* environment) {
+  for (const int fd : environment->descriptors) close(fd);
+  environment->descriptors.clear();
+  // No JavaScript runs any more that could look into it.
+  for (const auto& entry : environment->mapped->by_address) munmap(entry.second->address, entry.second->length);
+  environment->mapped->by_address.clear();
+}
 
 void InitMemory(napi_env env, napi_value exports) {
   Environment::Get(env)->mapped = std::make_shared<MappedMemory>();
   const napi_property_descriptor properties[] = {
       {"show", nullptr, Show, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
+      {"own", nullptr, Own, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
+      {"disown", nullptr, Disown, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
       {"abandon", nullptr, Abandon, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
       {"hide", nullptr, Hide, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
   };

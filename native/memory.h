@@ -6,7 +6,12 @@
 
 namespace effect_linux {
 
+struct Environment;
+
 void InitMemory(napi_env env, napi_value exports);
+
+// Closes the descriptors and unmaps the memory that nobody has released, for when the environment goes.
+void ReleaseLeftovers(Environment* environment);
 
 }  // namespace effect_linux
 

@@ -34,8 +34,13 @@ constexpr size_t kMostCopied = 16 << 20;
 // The signal
 // ---------------------------------------------------------------------------------------------------------------------
 
-// The flag of the call that this thread is making; null on threads that are not ours.
-thread_local const volatile int* current_cancelled = nullptr;
+// The flag of the call that this thread is making; null on threads that are not ours. A signal handler reads it, and the
+// first use of a variable of a loaded library can allocate: glibc is told to keep room for it in each thread, and the
+// signal stays blocked until the thread has used it once.
+#if defined(__GLIBC__)
+__attribute__((tls_model("initial-exec")))
+#endif
+thread_local const volatile int* volatile current_cancelled = nullptr;
 
 // A signal that is not for the call at hand (somebody else's, or one of ours that came late) must not abort it.
 void OnSignal(int, siginfo_t*, void* context) {
@@ -135,13 +140,22 @@ struct Operation {
 
 using OperationPtr = std::shared_ptr<Operation>;
 
+// The first thing that a thread of ours does. A signal sent before is pending then, and the call it was meant for has its
+// flag set.
+void AdmitSignal() {
+  current_cancelled = nullptr;
+  sigset_t ours;
+  sigemptyset(&ours);
+  sigaddset(&ours, InterruptSignal());
+  pthread_sigmask(SIG_UNBLOCK, &ours, nullptr);
+}
+
 // All signals are the JavaScript thread's business, but for ours.
 int StartThread(pthread_t* thread, void* (*entry)(void*), void* argument) {
   const int signal = InterruptSignal();
   if (signal == 0) return EAGAIN;
   sigset_t blocked, previous;
   sigfillset(&blocked);
-  sigdelset(&blocked, signal);
   pthread_attr_t attributes;
   pthread_attr_init(&attributes);
   pthread_attr_setstacksize(&attributes, kStackSize);
@@ -206,6 +220,7 @@ class Runner : public std::enable_shared_from_this<Runner> {
   };
 
   static void* OneShot(void* argument) {
+    AdmitSignal();
     std::unique_ptr<Job> job(static_cast<Job*>(argument));
     Runner& runner = *job->runner;
     for (OperationPtr operation = std::move(job->operation);;) {
@@ -226,6 +241,7 @@ class Runner : public std::enable_shared_from_this<Runner> {
   }
 
   static void* Own(void* argument) {
+    AdmitSignal();
     std::unique_ptr<std::shared_ptr<OwnThread>> self(static_cast<std::shared_ptr<OwnThread>*>(argument));
     OwnThread& thread = **self;
     std::unique_lock<std::mutex> lock(thread.mutex);

@@ -8,7 +8,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { describeKvm } from "./support/kvm.ts"
 
-const programs = fileURLToPath(new URL("../build/programs/examples", import.meta.url))
+const programs = fileURLToPath(new URL("../.build/programs/examples", import.meta.url))
 
 /** The command line of an example. */
 const example = (name: string, ...args: ReadonlyArray<string>): ReadonlyArray<string> => {

@@ -11,9 +11,9 @@ import type { Buffer } from "../internal/arguments.ts"
 import * as constants from "../internal/constants.ts"
 import { runOn } from "../internal/descriptor.ts"
 import { onThisThread } from "../internal/invoke.ts"
-import * as Mapping from "../Mapping.ts"
 import * as Syscall from "../Syscall.ts"
 import * as describe from "../syscall/descriptions.ts"
+import * as Mapping from "./mapping.ts"
 import { stat } from "./metadata.ts"
 import { type File, own } from "./model.ts"
 
@@ -39,6 +39,39 @@ export const ioctl = <D, A, R, E>(
       prepare: () => [owner.fd, request.code, request.prepare(argument as A)],
       decode: (result, [, , memory = null]) => request.decode(Number(result), memory),
       options: onThisThread,
+      subject: { fd: owner.fd, request: request.name }
+    })
+  })
+
+/**
+ * Makes a request that waits, on a thread of `Syscall.makeThread`: the event loop goes on meanwhile, and interrupting the
+ * fiber, or closing the file, makes the kernel give the request up.
+ *
+ * The request takes no argument. `onInterrupt` is called just before the kernel is made to give it up, `onAbandoned` where
+ * it was done at that moment and no fiber hears of it.
+ *
+ * Manual page: ioctl(2).
+ *
+ * @category devices
+ * @since 0.1.0
+ */
+export const ioctlOn = <D, R, E>(
+  file: File<NoInfer<D>>,
+  thread: Syscall.Thread,
+  request: Ioctl.Request<D, void, R, E>,
+  options: {
+    readonly onInterrupt?: (() => void) | undefined
+    readonly onAbandoned?: (() => void) | undefined
+  } = {}
+): Effect.Effect<R, E> =>
+  Effect.suspend(() => {
+    const owner = own(file)
+    return runOn(owner, {
+      errors: request.errors,
+      nr: Syscall.nr.ioctl,
+      prepare: () => [owner.fd, request.code, request.prepare()],
+      decode: (result, [, , memory = null]) => request.decode(Number(result), memory),
+      options: { thread, ...options },
       subject: { fd: owner.fd, request: request.name }
     })
   })

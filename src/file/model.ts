@@ -4,7 +4,7 @@
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type * as Ioctl from "../Ioctl.ts"
-import { Descriptor, isDescriptor, retire, type TypeId } from "../internal/descriptor.ts"
+import { Descriptor, isDescriptor, notAFile, retire, type TypeId } from "../internal/descriptor.ts"
 import { type Description, run } from "../internal/invoke.ts"
 import * as Syscall from "../Syscall.ts"
 
@@ -28,10 +28,7 @@ export interface File<out D = Ioctl.AnyDevice> {
 export const isFile = (u: unknown): u is File => isDescriptor(u)
 
 /** What is behind the public face. */
-export const own = (file: File<unknown>): Descriptor => {
-  if (isDescriptor(file)) return file
-  throw new TypeError("file: expected a File")
-}
+export const own = (file: File<unknown>): Descriptor => (isDescriptor(file) ? file : notAFile)
 
 // Errors of closing at the end of a scope have nobody to go to; whoever must know of a write that failed late calls
 // `sync` or `close` before.

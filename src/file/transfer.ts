@@ -126,6 +126,8 @@ export const writeAll = Effect.fnUntraced(function* (
   file: File<unknown>,
   bytes: Uint8Array
 ): Effect.fn.Return<void, errors.WriteError> {
+  const { closed, fd } = own(file)
+  if (closed) return yield* Effect.fail(errors.write.make(codes.EBADF, undefined, fd, "the File is closed"))
   for (let done = 0; done < bytes.length; ) {
     const count = yield* write(file, bytes.subarray(done))
     if (count === 0) {

@@ -7,6 +7,7 @@ import * as Exit from "effect/Exit"
 import { codes } from "../errors/errnos.ts"
 import type { CallErrors } from "../errors/registry.ts"
 import { type Description, type Owner, run } from "./invoke.ts"
+import { native } from "./native.ts"
 import type { BlockingOptions } from "./trampoline.ts"
 
 export const TypeId = "~effect-linux/File" as const
@@ -30,6 +31,8 @@ export class Descriptor implements Owner {
   constructor(fd: number, owned = true) {
     this.fd = fd
     this.owned = owned
+    // A worker that is terminated runs no finalizers: the addon closes what it left.
+    if (owned) native.own(fd)
   }
 
   private readonly onWaiting = (cancel: () => void): (() => void) => {
@@ -43,6 +46,8 @@ export class Descriptor implements Owner {
   private readonly isOver = (): boolean => this.closed
 
   optionsFor(options: BlockingOptions): BlockingOptions {
+    // Those with a thread are made for one call.
+    if (options.thread !== undefined) return { ...options, onWaiting: this.onWaiting, isOver: this.isOver }
     const known = this.options.get(options)
     if (known !== undefined) return known
     const own = { ...options, onWaiting: this.onWaiting, isOver: this.isOver }
@@ -58,6 +63,13 @@ export class Descriptor implements Owner {
     return { _id: "File", fd: this.fd, closed: this.closed }
   }
 }
+
+/** What stands in for a value that is no File: looking at it is a defect, when the effect runs and not before. */
+export const notAFile: Descriptor = Object.defineProperty(new Descriptor(-1, false), "closed", {
+  get: () => {
+    throw new TypeError("file: expected a File")
+  }
+})
 
 export const isDescriptor = (u: unknown): u is Descriptor => u instanceof Descriptor
 
@@ -84,6 +96,7 @@ export const retire = (self: Descriptor): Effect.Effect<boolean> =>
   Effect.suspend(() => {
     const first = !self.closed
     self.closed = true
+    if (first && self.owned) native.disown(self.fd)
     if (self.waiting.size === 0) return Exit.succeed(first)
     return Effect.callback<boolean>((resume) => {
       self.onIdle.push(() => resume(Exit.succeed(first)))

@@ -47,6 +47,9 @@ export interface Native {
   interruptSignal(): number
   /** An ArrayBuffer over mapped memory. */
   show(address: Result, length: number): ArrayBuffer
+  /** The descriptor is to be closed with this environment, at the latest; `disown` says that it is not any more. */
+  own(fd: number): void
+  disown(fd: number): void
   /** Detaches it; false where its memory was moved to another buffer, so that it must not be unmapped. */
   hide(buffer: ArrayBuffer, address: Result): boolean
   /** Where a buffer's first byte lies. */

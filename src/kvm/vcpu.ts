@@ -9,7 +9,7 @@ import * as Exit_ from "effect/Exit"
 import * as Scope from "effect/Scope"
 import type { MmapError, StatxError } from "../errors/calls.ts"
 import { codes } from "../errors/errnos.ts"
-import { type CallErrors, isErrorResult } from "../errors/registry.ts"
+import type { CallErrors } from "../errors/registry.ts"
 import * as File from "../File.ts"
 import type * as Ioctl from "../Ioctl.ts"
 import { Misuse } from "../internal/invoke.ts"
@@ -40,7 +40,10 @@ import { type Vm, stateOf as vmStateOf } from "./vm.ts"
  */
 export interface Vcpu {
   readonly id: number
-  /** The vCPU's descriptor, for requests that have no function here. */
+  /**
+   * The vCPU's descriptor, for requests that have no function here. The kernel makes them wait while the guest runs: make
+   * none then.
+   */
   readonly file: File.File<KvmVcpu>
   /** The page it shares with the host: a `kvm_run`, and after it what exits refer to. */
   readonly page: Mapping.Mapping
@@ -119,24 +122,26 @@ export type CreateVcpuError = Ioctl.RequestError<typeof KVM_CREATE_VCPU> | File.
  * @since 0.1.0
  */
 export const createVcpu = (vm: Vm, id: number): Effect.Effect<Vcpu, CreateVcpuError, Scope.Scope> => {
-  const { scope, vcpuMmapSize, vcpus } = vmStateOf(vm)
-  return part.acquire(
-    vcpus,
-    Effect.gen(function* () {
-      const fd = yield* File.ioctl(vm.file, KVM_CREATE_VCPU, id)
-      const file = File.asDevice(yield* part.adopt(fd), KvmVcpu)
-      const page = yield* File.mmap(file, { length: vcpuMmapSize, shared: true })
-      return new VcpuState(id, file, page, yield* Effect.scope)
-    }),
-    (state) =>
-      Effect.sync(() => {
-        state.closed = true
-        // The scope that closes next ends the thread, and by that the run: the flag is for a guest not yet entered.
-        state.immediateExit = 1
+  return Effect.suspend(() => {
+    const { scope, vcpuMmapSize, vcpus } = vmStateOf(vm)
+    return part.acquire(
+      vcpus,
+      Effect.gen(function* () {
+        const fd = yield* File.ioctl(vm.file, KVM_CREATE_VCPU, id)
+        const file = File.asDevice(yield* part.adopt(fd), KvmVcpu)
+        const page = yield* File.mmap(file, { length: vcpuMmapSize, shared: true })
+        return new VcpuState(id, file, page, yield* Effect.scope)
       }),
-    () => KVM_CREATE_VCPU.errors.make(codes.EBADF, undefined, undefined, "the machine is closed"),
-    scope
-  )
+      (state) =>
+        Effect.sync(() => {
+          state.closed = true
+          // The scope that closes next ends the thread, and by that the run: the flag is for a guest not yet entered.
+          state.immediateExit = 1
+        }),
+      () => KVM_CREATE_VCPU.errors.make(codes.EBADF, undefined, undefined, "the machine is closed"),
+      scope
+    )
+  })
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -154,44 +159,49 @@ export type RunError = Ioctl.RequestError<typeof KVM_RUN>
 const refuse = <E>(errors: CallErrors<E>, code: number, detail: string): Exit_.Exit<never, E> =>
   Exit_.fail(errors.make(code, undefined, undefined, detail))
 
-const settle = (state: VcpuState, result: Syscall.Result): Exit_.Exit<Exit, RunError> => {
-  if (state.closed) return refuse(KVM_RUN.errors, codes.EBADF, "KVM_RUN: the vCPU was closed meanwhile")
-  const code = isErrorResult(result) ? -Number(result) : 0
-  if (code === codes.EINTR) return Exit_.succeed({ _tag: "Intr" })
-  // The one exit that comes with an error.
-  const faulted = (code === codes.EFAULT || code === codes.EHWPOISON) && state.reason === KVM_EXIT_MEMORY_FAULT
-  return code === 0 || faulted ? Exit_.succeed(decode(state)) : refuse(KVM_RUN.errors, code, "KVM_RUN")
+const closedMeanwhile = () => refuse(KVM_RUN.errors, codes.EBADF, "KVM_RUN: the vCPU was closed meanwhile")
+
+const atRest = (state: VcpuState): Exit_.Exit<Exit, RunError> =>
+  state.closed ? closedMeanwhile() : Exit_.succeed(decode(state))
+
+/** What a request that failed means: to stop for a signal or a fault is an exit like others. */
+const failed = <E extends { readonly errno: number }>(state: VcpuState, error: E): Exit_.Exit<Exit, E | RunError> => {
+  if (state.closed) return closedMeanwhile()
+  if (error.errno === codes.EINTR) return Exit_.succeed({ _tag: "Intr" })
+  const faulted = error.errno === codes.EFAULT || error.errno === codes.EHWPOISON
+  return faulted && state.reason === KVM_EXIT_MEMORY_FAULT ? atRest(state) : Exit_.fail(error)
 }
 
 /** Marks the vCPU as running for the time that `enter` takes, unless there is an exit that nobody has seen yet. */
-const entering = <E>(
+const entering = <E extends { readonly errno: number }>(
   vcpu: Vcpu,
-  enter: (state: VcpuState, fd: number) => Effect.Effect<Syscall.Result, E>
+  enter: (state: VcpuState) => Effect.Effect<number, E>
 ): Effect.Effect<Exit, E | RunError> =>
-  Effect.suspend(() => {
+  Effect.suspend((): Effect.Effect<Exit, E | RunError> => {
     const state = stateOf(vcpu)
     if (state.closed) return refuse(KVM_RUN.errors, codes.EBADF, "KVM_RUN: the vCPU is closed")
     if (state.running) return refuse(KVM_RUN.errors, codes.EBUSY, "KVM_RUN: the vCPU is running")
     if (state.kept) {
       state.kept = false
-      return settle(state, 0)
+      return atRest(state)
     }
-    return Effect.flatMap(File.fd(state.file), (fd) => {
-      state.running = true
-      state.entries++
-      state.immediateExit = 0
-      // The reason is also input: by it the kernel completes the access that the guest stopped for. Only the one that is
-      // believed although the call failed must not be an old one.
-      if (state.reason === KVM_EXIT_MEMORY_FAULT) state.reason = KVM_EXIT_UNKNOWN
-      return enter(state, fd).pipe(
-        Effect.onExit(() =>
-          Effect.sync(() => {
-            state.running = false
-          })
-        ),
-        Effect.flatMap((result) => settle(state, result))
-      )
-    })
+    state.running = true
+    state.entries++
+    state.immediateExit = 0
+    // The reason is also input: by it the kernel completes the access that the guest stopped for. Only the one that is
+    // believed although the call failed must not be an old one.
+    if (state.reason === KVM_EXIT_MEMORY_FAULT) state.reason = KVM_EXIT_UNKNOWN
+    return enter(state).pipe(
+      Effect.onExit(() =>
+        Effect.sync(() => {
+          state.running = false
+        })
+      ),
+      Effect.matchEffect({
+        onFailure: (error) => failed(state, error),
+        onSuccess: () => atRest(state)
+      })
+    )
   })
 
 /** The vCPU's own thread, made when it is first needed and ended with the vCPU. */
@@ -215,22 +225,16 @@ const threadOf = (state: VcpuState): Effect.Effect<Syscall.Thread, Syscall.MakeT
  * @since 0.1.0
  */
 export const run = (vcpu: Vcpu): Effect.Effect<Exit, RunError | Syscall.MakeThreadError> =>
-  entering(vcpu, (state, fd) =>
+  entering(vcpu, (state) =>
     Effect.flatMap(threadOf(state), (thread) =>
-      Effect.withFiber((fiber) => {
-        if (state.closed) return Effect.succeed(-codes.EBADF)
-        const result = fiber.getRef(Syscall.Trampoline).callBlocking(Syscall.nr.ioctl, [fd, KVM_RUN.code, 0], {
-          thread,
-          onInterrupt: () => {
-            if (!state.closed) state.immediateExit = 1
-          },
-          isOver: () => state.closed,
-          onAbandoned: () => {
-            state.kept = true
-          }
-        })
-        // The arguments are this library's own: that they are no arguments would be a defect of it.
-        return typeof result === "object" ? Effect.orDie(result) : Effect.succeed(result)
+      File.ioctlOn(state.file, thread, KVM_RUN, {
+        // For a guest that is not yet entered; one that is, the signal gets out.
+        onInterrupt: () => {
+          if (!state.closed) state.immediateExit = 1
+        },
+        onAbandoned: () => {
+          state.kept = true
+        }
       })
     )
   )
@@ -249,13 +253,7 @@ export const run = (vcpu: Vcpu): Effect.Effect<Exit, RunError | Syscall.MakeThre
  * @since 0.1.0
  */
 export const runInline = (vcpu: Vcpu): Effect.Effect<Exit, RunError> =>
-  entering(vcpu, (state, fd) =>
-    Effect.withFiber((fiber) =>
-      Effect.succeed(
-        state.closed ? -codes.EBADF : fiber.getRef(Syscall.Trampoline).call(Syscall.nr.ioctl, fd, KVM_RUN.code, 0)
-      )
-    )
-  )
+  entering(vcpu, ({ file }) => File.ioctl(file, KVM_RUN))
 
 // ---------------------------------------------------------------------------------------------------------------------
 // registers

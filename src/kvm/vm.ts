@@ -166,44 +166,46 @@ export const addMemory = (
   vm: Vm,
   options: MemoryOptions
 ): Effect.Effect<GuestMemory, MmapError | MemoryRegionError, Scope.Scope> =>
-  part.acquire(
-    stateOf(vm).memories,
-    Effect.gen(function* () {
-      const { guestAddress, logDirtyPages = false, readOnly = false, size, slot } = options
-      if (typeof guestAddress === "number" && !Number.isSafeInteger(guestAddress)) {
-        const detail = `guestAddress: ${guestAddress} is no safe integer`
-        return yield* Effect.fail(KVM_SET_USER_MEMORY_REGION.errors.make(codes.EINVAL, undefined, undefined, detail))
-      }
-      const mapping = yield* Mapping.anonymous({ length: size, shared: true, noReserve: true })
-      const memory: GuestMemory = { slot, guestAddress: BigInt(guestAddress), size, bytes: mapping.bytes, mapping }
-      yield* setUserMemoryRegion(vm, {
-        slot,
-        flags: (logDirtyPages ? KVM_MEM_LOG_DIRTY_PAGES : 0) | (readOnly ? KVM_MEM_READONLY : 0),
-        guest_phys_addr: memory.guestAddress,
-        memory_size: BigInt(size),
-        userspace_addr: mapping.address
-      })
-      return memory
-    }),
-    // The guest must not see addresses of the host that may come to mean something else.
-    // vCPUs that end with the same scope end before it.
-    ({ guestAddress, slot }, scope) =>
-      Effect.forEach(
-        [...stateOf(vm).vcpus.all].filter((vcpu) => vcpu.scope === scope).reverse(),
-        ({ release }) => release,
-        { discard: true }
-      ).pipe(
-        Effect.andThen(
-          setUserMemoryRegion(vm, {
-            slot,
-            flags: 0,
-            guest_phys_addr: guestAddress,
-            memory_size: 0n,
-            userspace_addr: 0n
-          })
+  Effect.suspend(() =>
+    part.acquire(
+      stateOf(vm).memories,
+      Effect.gen(function* () {
+        const { guestAddress, logDirtyPages = false, readOnly = false, size, slot } = options
+        if (typeof guestAddress === "number" && !Number.isSafeInteger(guestAddress)) {
+          const detail = `guestAddress: ${guestAddress} is no safe integer`
+          return yield* Effect.fail(KVM_SET_USER_MEMORY_REGION.errors.make(codes.EINVAL, undefined, undefined, detail))
+        }
+        const mapping = yield* Mapping.anonymous({ length: size, shared: true, noReserve: true })
+        const memory: GuestMemory = { slot, guestAddress: BigInt(guestAddress), size, bytes: mapping.bytes, mapping }
+        yield* setUserMemoryRegion(vm, {
+          slot,
+          flags: (logDirtyPages ? KVM_MEM_LOG_DIRTY_PAGES : 0) | (readOnly ? KVM_MEM_READONLY : 0),
+          guest_phys_addr: memory.guestAddress,
+          memory_size: BigInt(size),
+          userspace_addr: mapping.address
+        })
+        return memory
+      }),
+      // The guest must not see addresses of the host that may come to mean something else.
+      // vCPUs that end with the same scope end before it.
+      ({ guestAddress, slot }, scope) =>
+        Effect.forEach(
+          [...stateOf(vm).vcpus.all].filter((vcpu) => vcpu.scope === scope).reverse(),
+          ({ release }) => release,
+          { discard: true }
+        ).pipe(
+          Effect.andThen(
+            setUserMemoryRegion(vm, {
+              slot,
+              flags: 0,
+              guest_phys_addr: guestAddress,
+              memory_size: 0n,
+              userspace_addr: 0n
+            })
+          ),
+          Effect.ignore
         ),
-        Effect.ignore
-      ),
-    () => KVM_SET_USER_MEMORY_REGION.errors.make(codes.EBADF, undefined, undefined, "the machine is closed"),
-    stateOf(vm).scope
+      () => KVM_SET_USER_MEMORY_REGION.errors.make(codes.EBADF, undefined, undefined, "the machine is closed"),
+      stateOf(vm).scope
+    )
   )

@@ -51,18 +51,25 @@ bool InMemory(long fd) {
 
 enum class Attempt { kAnswered, kWouldWait, kPartly };
 
+// What is transferred without a thread: copying it takes well under a millisecond.
+constexpr unsigned long kMostAtOnce = 1 << 20;
+constexpr unsigned long kMostRandomAtOnce = 256 << 10;
+
+// The bytes that a transfer asks for.
+unsigned long Wanted(const SystemCall& call, bool vectored) {
+  if (!vectored) return static_cast<unsigned long>(call.arguments[2]);
+  unsigned long wanted = 0;
+  const auto* vector = reinterpret_cast<const iovec*>(call.arguments[1]);
+  for (long i = 0; i < call.arguments[2]; i++) wanted += vector[i].iov_len;
+  return wanted;
+}
+
 // Whether a transfer that came back short may have done so only because it was told not to wait. A pipe, socket or
 // terminal gives what it has and a read of it is done; a file is short before its end for no other reason.
 Attempt Settle(const SystemCall& call, bool writes, bool vectored, bool positioned, long done) {
   if (done <= 0) return Attempt::kAnswered;
   const long fd = call.arguments[0];
-  unsigned long wanted = static_cast<unsigned long>(call.arguments[2]);
-  if (vectored) {
-    wanted = 0;
-    const auto* vector = reinterpret_cast<const iovec*>(call.arguments[1]);
-    for (long i = 0; i < call.arguments[2]; i++) wanted += vector[i].iov_len;
-  }
-  if (static_cast<unsigned long>(done) >= wanted || NonBlocking(fd)) return Attempt::kAnswered;
+  if (static_cast<unsigned long>(done) >= Wanted(call, vectored) || NonBlocking(fd)) return Attempt::kAnswered;
   if (writes) return Attempt::kPartly;
   struct stat status;
   if (fstat(static_cast<int>(fd), &status) != 0 || !S_ISREG(status.st_mode)) return Attempt::kAnswered;
@@ -82,6 +89,8 @@ Attempt Transfer(const SystemCall& call, bool writes, bool vectored, bool positi
     vectors = 1;
   }
   const long offset = positioned ? call.arguments[3] : -1;
+  // More is not copied on the JavaScript thread in one go.
+  if (Wanted(call, vectored) > kMostAtOnce) return Attempt::kWouldWait;
   // -1 would mean the file's own offset to the v2 calls; what the plain ones say of it is for them to say.
   if (positioned && offset < 0) {
     *result = Invoke(call);
@@ -139,7 +148,9 @@ Attempt TryCall(const SystemCall& call, long* result) {
       // back short, and the caller could tell the difference.
       if (static_cast<unsigned long>(call.arguments[2]) > PIPE_BUF) return Attempt::kWouldWait;
       return Transfer(call, true, false, false, result);
-    case __NR_getrandom: return TryWith(call, 2, call.arguments[2] | GRND_NONBLOCK, -EAGAIN, result);
+    case __NR_getrandom:
+      if (static_cast<unsigned long>(call.arguments[1]) > kMostRandomAtOnce) return Attempt::kWouldWait;
+      return TryWith(call, 2, call.arguments[2] | GRND_NONBLOCK, -EAGAIN, result);
     case __NR_recvfrom: return Send(call, false, result);
     case __NR_sendto: return Send(call, true, result);
     case __NR_flock: return TryWith(call, 1, call.arguments[1] | LOCK_NB, -EAGAIN, result);
@@ -164,6 +175,11 @@ napi_value TryNow(napi_env env, napi_callback_info info) {
   std::vector<std::vector<iovec>> vectors;
   if (!DecodeCall(env, count, values, &call, &vectors)) return nullptr;
   long result = 0;
+  // Only a list that was decoded here is looked into: an address that the caller made up is for the kernel to refuse.
+  const bool vectored = call.number == __NR_readv || call.number == __NR_preadv;
+  if (vectored && (vectors.empty() || static_cast<unsigned long>(call.arguments[2]) > vectors.front().size())) {
+    return nullptr;
+  }
   switch (TryCall(call, &result)) {
     case Attempt::kWouldWait: return nullptr;
     case Attempt::kAnswered: return MakeResult(env, result);

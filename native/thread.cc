@@ -482,6 +482,11 @@ void* Lend(napi_env env, const Memory& memory, size_t length, Direction directio
 size_t Usable(Operation* operation, size_t place, size_t length) {
   SystemCall* call = &operation->call;
   const long number = call->number;
+  if (number == __NR_getrandom && place == 0) {
+    auto& count = reinterpret_cast<unsigned long&>(call->arguments[1]);
+    count = std::min({count, static_cast<unsigned long>(length), static_cast<unsigned long>(kMostCopied)});
+    return count;
+  }
   const bool transfers = number == __NR_read || number == __NR_write || number == __NR_pread64 ||
                          number == __NR_pwrite64;
   if (!transfers || place != 1) return length;

@@ -475,3 +475,25 @@ describe("makeThread and callOn", () => {
     })
   )
 })
+
+describe("a storm of interruptions", () => {
+  it.live("finds calls before, on and after their way into the kernel, and ends each", () =>
+    Effect.gen(function* () {
+      const [read, write] = yield* Syscall.pipe2(Syscall.O_CLOEXEC)
+      const buffer = new Uint8Array(1)
+      // A thread that has just begun is where a handler could meet an allocation of its own thread.
+      for (let round = 0; round < 4000; round++) {
+        const fibers = yield* Effect.all(
+          Array.from({ length: 4 }, () =>
+            Effect.forkChild(Syscall.callBlocking(Syscall.nr.read, read, buffer, 1), { startImmediately: true })
+          )
+        )
+        const until = performance.now() + (round % 15) / 100
+        while (performance.now() < until);
+        yield* Fiber.interruptAll(fibers)
+      }
+      yield* Syscall.close(read)
+      yield* Syscall.close(write)
+    })
+  )
+})

@@ -233,3 +233,49 @@ describe("types", () => {
     expectTypeOf<Effect.Success<ReturnType<typeof Syscall.readlinkat>>>().toEqualTypeOf<Uint8Array>()
   })
 })
+
+describe("memory that is shorter than the other arguments say", () => {
+  const short = (buffer: Uint8Array = new Uint8Array(1)) => buffer
+
+  it.effect("is EFAULT before the kernel is asked", () =>
+    Effect.gen(function* () {
+      const calls: ReadonlyArray<readonly [string, Effect.Effect<unknown, Errno.Errno>]> = [
+        ["mincore", Syscall.mincore(4096, 4096 * 64, short())],
+        ["move_pages", Syscall.move_pages(0, 100, short(), null, short(), 0)],
+        ["get_mempolicy", Syscall.get_mempolicy(null, short(), 6400, 0, 0)],
+        ["set_mempolicy", Syscall.set_mempolicy(0, short(), 6400)],
+        ["keyctl", Syscall.keyctl(Syscall.KEYCTL_READ, 1, short(), 30_000)],
+        ["seccomp", Syscall.seccomp(Syscall.SECCOMP_GET_NOTIF_SIZES, 0, short())],
+        ["prctl", Syscall.prctl(Syscall.PR_GET_NAME, short())],
+        ["process_madvise", Syscall.process_madvise(-1, short(), 9, 0)],
+        ["ioctl", Syscall.ioctl(0, 0x8004_5430, short())],
+        ["fcntl", Syscall.fcntl(0, Syscall.F_GETLK, short())]
+      ]
+      for (const [name, call] of calls) {
+        const error = yield* Effect.flip(call)
+        assert.strictEqual(error.errno, Errno.codes.EFAULT, name)
+        assert.match(error.detail ?? "", /bytes/, name)
+      }
+    })
+  )
+
+  it.effect("gets as much as it holds of a request that does not say how much it writes", () =>
+    Effect.gen(function* () {
+      const [read, write] = yield* Syscall.pipe2(Syscall.O_CLOEXEC)
+      yield* Syscall.write(write, new Uint8Array(300))
+      const memory = new Uint8Array(8)
+      // FIONREAD writes an int, of which this view has two bytes: 300 is 0x12c.
+      yield* Syscall.ioctl(read, 0x541b, memory.subarray(0, 2))
+      assert.deepStrictEqual([...memory], [0x2c, 0x01, 0, 0, 0, 0, 0, 0])
+      yield* Syscall.close(read)
+      yield* Syscall.close(write)
+    })
+  )
+
+  it.effect("is no directory entry", () =>
+    Effect.sync(() => {
+      assert.deepStrictEqual(Syscall.dirents(new Uint8Array(64)), [])
+      assert.deepStrictEqual(Syscall.dirents(new Uint8Array(64).fill(255), 1000), [])
+    })
+  )
+})

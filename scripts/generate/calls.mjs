@@ -3,7 +3,7 @@
 // docs/calls.md (the index). How the JSON files are written is in scripts/data/calls/README.md.
 import { readdirSync } from "node:fs"
 import { join } from "node:path"
-import { banner, data, pascalCase, root } from "./headers.mjs"
+import { banner, data, manualPage, pascalCase, root } from "./headers.mjs"
 import { errorsOfCall } from "./manual-errors.mjs"
 import { readNumbers } from "./numbers.mjs"
 
@@ -17,6 +17,14 @@ const parseArgument = (call, text) => {
   if (!(kind in kinds)) throw new Error(`${call}: no kind of argument is called "${kind}"`)
   return { name, kind, of, nullable: nullable !== undefined, fallback }
 }
+
+/** The kernel versions that syscalls(2) says the calls came with. */
+const sinceByManual = new Map(
+  (manualPage("syscalls") ?? "").split("\n").flatMap((line) => {
+    const row = /^\\fB(\w+)\\fP\(2\)\t(\d[\d.]*)/.exec(line)
+    return row === null ? [] : [[row[1], row[2]]]
+  })
+)
 
 /** Every call of the three architectures, by name, in the order of the files. */
 export const readCalls = () => {
@@ -36,7 +44,11 @@ export const readCalls = () => {
         name,
         base,
         subject,
-        args: (entry.args ?? []).map((text) => parseArgument(name, text)),
+        args: (entry.args ?? []).map((text) => {
+          const argument = parseArgument(name, text)
+          return { ...argument, size: entry.sizes?.[argument.name] }
+        }),
+        since: entry.since ?? sinceByManual.get(base),
         numbers: Object.fromEntries(supported.map((architecture) => [architecture, numbers[architecture].get(base)]))
       })
     }
@@ -48,6 +60,9 @@ export const readCalls = () => {
 // ---------------------------------------------------------------------------------------------------------------------
 // kinds of arguments and results
 // ---------------------------------------------------------------------------------------------------------------------
+
+/** The buffer of an argument, with a check of the length that the entry's `sizes` say it must have. */
+const sized = ({ name, size }) => (size === undefined ? name : `atLeast("${name}", ${name}, ${size})`)
 
 const maybe = ({ name, nullable }, expression) => (nullable ? `${name} === null ? null : ${expression}` : expression)
 const nullableType = ({ nullable }, type) => (nullable ? `${type} | null` : type)
@@ -84,9 +99,9 @@ const kinds = {
     direction: "outCount"
   },
   /** The same without the length, for calls that know it or take it elsewhere. */
-  inmemory: { type: (a) => nullableType(a, "Buffer"), words: ({ name }) => [name], direction: "in" },
-  outmemory: { type: (a) => nullableType(a, "Buffer"), words: ({ name }) => [name], direction: "out" },
-  memory: { type: (a) => nullableType(a, "Buffer"), words: ({ name }) => [name], direction: "unknown" },
+  inmemory: { type: (a) => nullableType(a, "Buffer"), words: (argument) => [sized(argument)], direction: "in" },
+  outmemory: { type: (a) => nullableType(a, "Buffer"), words: (argument) => [sized(argument)], direction: "out" },
+  memory: { type: (a) => nullableType(a, "Buffer"), words: (argument) => [sized(argument)], direction: "unknown" },
   /** A list of buffers and their number. */
   iovin: {
     type: () => "ReadonlyArray<Buffer>",
@@ -106,7 +121,13 @@ const kinds = {
   /** An address or memory, passed as it is. */
   address: {
     type: () => "number | bigint | Buffer | null",
-    words: ({ name }) => [`word("${name}", ${name})`],
+    words: (argument) => [`word("${argument.name}", ${sized(argument)})`],
+    direction: "unknown"
+  },
+  /** A place in a file, in memory of its own, or null for the file's own offset. */
+  offset: {
+    type: () => "number | bigint | null",
+    words: ({ name }) => [`offsetMemory("${name}", ${name})`],
     direction: "unknown"
   },
   /** A structure that the kernel reads. */
@@ -181,7 +202,7 @@ const documentation = (call) => {
   const only = supported.filter((architecture) => call.numbers[architecture] !== undefined)
   const notes = [
     call.blocks ?? wayWords[call.way],
-    call.since === undefined ? "" : `Since Linux ${call.since}.`,
+    call.since === undefined || call.since === "1.0" ? "" : `Since Linux ${call.since}.`,
     only.length === supported.length ? "" : `Only on ${only.join(" and ")}; elsewhere it fails with \`ENOSYS\`.`,
     `Manual page: ${call.page ?? call.base}(2).`
   ]
@@ -294,7 +315,19 @@ const sources = [
   ["../../internal/invoke.ts", ["inline", "onThisThread", "run"]],
   [
     "../convert.ts",
-    ["bufferList", "listLength", "memoryAt", "nothing", "number", "signalSet", "signalsOf", "toTimespec"]
+    [
+      "atLeast",
+      "bufferList",
+      "listLength",
+      "memoryAt",
+      "nothing",
+      "number",
+      "offsetMemory",
+      "prctlSize",
+      "signalSet",
+      "signalsOf",
+      "toTimespec"
+    ]
   ],
   ["../policy.ts", ["absent", "closeAbandoned", "infallible"]],
   ["../raw.ts", ["nr"]]
@@ -429,7 +462,12 @@ export const callIndex = () => {
     "| `recvfrom` `sendto` | the same with `MSG_DONTWAIT` |",
     "| `getrandom` | the same with `GRND_NONBLOCK` |",
     "| `flock` | the same with `LOCK_NB` |",
+    "| `sendmsg` `recvmsg` `sendmmsg` `recvmmsg` | the same with `MSG_DONTWAIT` |",
     "| `poll` `epoll_wait` `epoll_pwait` | the same with a timeout of 0 |",
+    "",
+    "Transfers of more than 1 MiB, and of more than 256 KiB of random numbers, go to another thread at once. After an `EAGAIN`, `fcntl(F_GETFL)` tells whether the descriptor is non-blocking, and that the answer. `fcntl` itself is made on another thread with `F_SETLKW` and `F_OFD_SETLKW`, `mmap` with `MAP_POPULATE` and `MAP_LOCKED`.",
+    "",
+    "The kernel version is that of syscalls(2), 1.0 for what was always there.",
     "",
     "| call | x86_64 | aarch64 | riscv64 | subject | function | way | since | errors |",
     "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",

@@ -38,8 +38,14 @@ const samePath = (a: string | Uint8Array | undefined, b: string | Uint8Array | u
 
 const decoder = new TextDecoder()
 
-const printPath = (path: string | Uint8Array): string =>
-  JSON.stringify(typeof path === "string" ? path : decoder.decode(path))
+/** As much of a path as a message shows: a longer one is the caller's mistake, and no reader's joy. */
+const longest = 4096
+
+const printPath = (path: string | Uint8Array): string => {
+  const shown = path.length > longest ? path.slice(0, longest) : path
+  const text = JSON.stringify(typeof shown === "string" ? shown : decoder.decode(shown))
+  return shown === path ? text : `${text}…`
+}
 
 let stackTraces = false
 

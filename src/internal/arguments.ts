@@ -14,6 +14,14 @@ export type Buffer = ArrayBufferView | ArrayBufferLike
 
 const encoder = new TextEncoder()
 
+const copyOf = (name: string, bytes: Uint8Array): Uint8Array => {
+  try {
+    return Uint8Array.prototype.slice.call(bytes)
+  } catch {
+    throw new Misuse(codes.EFAULT, `${name}: its ArrayBuffer is detached`)
+  }
+}
+
 /** The bytes of a path with the NUL that ends it. */
 export const pathBytes = (name: string, path: PathLike): Uint8Array => {
   if (typeof path === "string") {
@@ -23,10 +31,11 @@ export const pathBytes = (name: string, path: PathLike): Uint8Array => {
     return encoder.encode(`${path}\0`)
   }
   if (!(path instanceof Uint8Array)) throw new TypeError(`${name}: expected a string or a Uint8Array`)
-  if (path.includes(0)) throw new Misuse(codes.EINVAL, `${name} contains a NUL`)
-  const bytes = new Uint8Array(path.length + 1)
-  bytes.set(path)
-  return bytes
+  const bytes = copyOf(name, path)
+  if (bytes.includes(0)) throw new Misuse(codes.EINVAL, `${name} contains a NUL`)
+  const ended = new Uint8Array(bytes.length + 1)
+  ended.set(bytes)
+  return ended
 }
 
 const wrongType = (name: string, expected: string, value: unknown): never => {

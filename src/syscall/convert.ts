@@ -6,7 +6,18 @@ import * as Duration from "effect/Duration"
 import * as Predicate from "effect/Predicate"
 import type * as Abi from "../Abi.ts"
 import { codes } from "../errors/errnos.ts"
-import { type Buffer, bufferLength } from "../internal/arguments.ts"
+import { type Buffer, bufferLength, long } from "../internal/arguments.ts"
+import {
+  PR_GET_CHILD_SUBREAPER,
+  PR_GET_ENDIAN,
+  PR_GET_FPEMU,
+  PR_GET_FPEXC,
+  PR_GET_NAME,
+  PR_GET_PDEATHSIG,
+  PR_GET_TID_ADDRESS,
+  PR_GET_TSC,
+  PR_GET_UNALIGN
+} from "../internal/constants.ts"
 import { Misuse } from "../internal/invoke.ts"
 import type { Argument, Result } from "../internal/native.ts"
 
@@ -24,6 +35,41 @@ export const memoryAt = (args: ReadonlyArray<Argument>, index: number): Uint8Arr
   if (memory instanceof Uint8Array) return memory
   throw new TypeError(`argument ${index + 1} is no memory`)
 }
+
+/** A buffer of which a call uses `size` bytes, as its other arguments say. */
+export const atLeast = <B extends Buffer | number | bigint | null>(
+  name: string,
+  buffer: B,
+  size: number | bigint
+): B => {
+  if (typeof buffer !== "object" || buffer === null) return buffer
+  if (BigInt(Number.isFinite(Number(size)) ? Math.ceil(Number(size)) : 0) > BigInt(bufferLength(name, buffer))) {
+    throw new Misuse(
+      codes.EFAULT,
+      `${name}: the call uses ${size} bytes of it, and it has ${bufferLength(name, buffer)}`
+    )
+  }
+  return buffer
+}
+
+/** The bytes that options of prctl write to the memory of their second argument. */
+const prctlSizes = new Map([
+  [PR_GET_PDEATHSIG, 4],
+  [PR_GET_UNALIGN, 4],
+  [PR_GET_FPEMU, 4],
+  [PR_GET_FPEXC, 4],
+  [PR_GET_ENDIAN, 4],
+  [PR_GET_TSC, 4],
+  [PR_GET_NAME, 16],
+  [PR_GET_CHILD_SUBREAPER, 4],
+  [PR_GET_TID_ADDRESS, 8]
+])
+
+export const prctlSize = (option: number): number => prctlSizes.get(option) ?? 0
+
+/** A place in a file as the kernel takes it, in memory where it leaves the place after; null for the file's own offset. */
+export const offsetMemory = (name: string, offset: number | bigint | null): Uint8Array | null =>
+  offset === null ? null : new Uint8Array(BigInt64Array.of(BigInt(long(name, offset))).buffer)
 
 /** The most buffers that the kernel takes: UIO_MAXIOV. */
 const mostBuffers = 1024

@@ -18,7 +18,7 @@ import {
 import * as constants from "../internal/constants.ts"
 import { type Description, Misuse, onThisThread } from "../internal/invoke.ts"
 import type { Argument } from "../internal/native.ts"
-import { type BlockingOptions, Direction, directions } from "../internal/trampoline.ts"
+import { type BlockingOptions, Direction, directions, kernel } from "../internal/trampoline.ts"
 import { bufferList, memoryAt, nothing, number } from "./convert.ts"
 import { closeAbandoned } from "./policy.ts"
 import { nr } from "./raw.ts"
@@ -296,6 +296,12 @@ export const fcntl = (
   subject: { fd }
 })
 
+const populating = (length: number | bigint): BlockingOptions => ({
+  onAbandoned: (address) => {
+    kernel.call(nr.munmap, address, length)
+  }
+})
+
 export const mmap = (
   address: number | bigint,
   length: number | bigint,
@@ -315,6 +321,7 @@ export const mmap = (
     long("offset", offset)
   ],
   decode: BigInt,
-  options: onThisThread,
+  // Faulting all pages in takes a while.
+  options: (flags & (constants.MAP_POPULATE | constants.MAP_LOCKED)) === 0 ? onThisThread : populating(length),
   subject: { fd }
 })

@@ -38,8 +38,8 @@ export const openat = (
  *
  * On Linux the descriptor is gone also where this fails, with `EINTR` too: never close it again.
  *
- * Runs on the JavaScript thread; can block in the rare case that the file system writes back on close. Manual page:
- * close(2).
+ * Runs on the JavaScript thread. Can block where the file system writes back on close, and for as long as a socket lingers
+ * (`SO_LINGER`) that has not sent everything: close such a one with {@link callBlocking}. Manual page: close(2).
  *
  * @category files
  * @since 0.1.0
@@ -262,10 +262,38 @@ export const ioctl = (
 ): Effect.Effect<number, errors.IoctlError> =>
   inline(
     errors.ioctl,
-    (call) => call(nr.ioctl, descriptor("fd", fd), int("request", request), ioctlArgument(request, argument)),
+    (call) => {
+      const scratch = scratchFor(request, argument)
+      const memory = scratch ?? ioctlArgument(request, argument)
+      const result = call(nr.ioctl, descriptor("fd", fd), int("request", request), memory)
+      if (scratch !== undefined) bytesOf(argument).set(scratch.subarray(0, bytesOf(argument).length))
+      return result
+    },
     number,
     { fd }
   )
+
+const bytesOf = (memory: number | bigint | Buffer | null): Uint8Array =>
+  typeof memory !== "object" || memory === null
+    ? new Uint8Array()
+    : ArrayBuffer.isView(memory)
+      ? new Uint8Array(memory.buffer, memory.byteOffset, memory.byteLength)
+      : new Uint8Array(memory)
+
+/**
+ * Memory in place of a short buffer, for requests from before numbers told the size (terminals, sockets, disks): they
+ * write as much as they write.
+ */
+const scratchFor = (request: number, argument: number | bigint | Buffer | null): Uint8Array | undefined => {
+  if (request >>> 30 !== 0 || typeof argument !== "object" || argument === null) return undefined
+  if (bufferLength("argument", argument) >= scratchBytes) return undefined
+  const scratch = new Uint8Array(scratchBytes)
+  scratch.set(bytesOf(argument))
+  return scratch
+}
+
+/** More than any request uses whose number does not say how much. */
+const scratchBytes = 4096
 
 /** Most requests say in their number how much memory they read or write: a buffer must have as much. */
 const ioctlArgument = (request: number, argument: number | bigint | Buffer | null) => {
@@ -317,7 +345,8 @@ export const getdents64 = (fd: number, buffer: Buffer): Effect.Effect<number, er
   run(describe.getdents64(fd, buffer))
 
 /**
- * Decodes the entries that {@link getdents64} wrote into the first `length` bytes of a buffer.
+ * Decodes the entries that {@link getdents64} wrote into the first `length` bytes of a buffer. Without `length` it ends
+ * where there is no entry any more.
  *
  * @category files
  * @since 0.1.0
@@ -325,8 +354,12 @@ export const getdents64 = (fd: number, buffer: Buffer): Effect.Effect<number, er
 export const dirents = (buffer: Uint8Array, length: number = buffer.byteLength): ReadonlyArray<Dirent> => {
   const entries: Array<Dirent> = []
   const nameAt = Abi.linux_dirent64.fields.d_type.offset + 1
-  for (let at = 0; at < length; ) {
+  let at = 0
+  const end = Math.min(length, buffer.byteLength)
+  while (at + Abi.linux_dirent64.size <= end) {
     const head = Abi.linux_dirent64.decode(buffer, at)
+    // Behind the last entry there are zeros, or what was there before.
+    if (head.d_reclen < Abi.linux_dirent64.size || at + head.d_reclen > end) break
     const name = buffer.subarray(at + nameAt, at + head.d_reclen)
     entries.push({ ...head, d_name: name.slice(0, name.indexOf(0)) })
     at += head.d_reclen

@@ -12,7 +12,7 @@ import { nr } from "./raw.ts"
  * `mmap(address, length, protection, flags, fd, offset)`—Maps a file or fresh memory into the address space; returns
  * where. `fd` is -1 with `MAP_ANONYMOUS`.
  *
- * Does not block, but with `MAP_POPULATE` on a file. With `MAP_FIXED` it replaces whatever is there, the runtime's own
+ * Does not block; with `MAP_POPULATE` or `MAP_LOCKED`, which fault all pages in, it is made on another thread. With `MAP_FIXED` it replaces whatever is there, the runtime's own
  * memory not excepted. Manual page: mmap(2).
  *
  * @category memory

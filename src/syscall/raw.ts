@@ -347,7 +347,16 @@ export const makeThread: Effect.Effect<Thread, MakeThreadError, Scope.Scope> = E
  * @since 0.1.0
  */
 export const callOn = (thread: Thread, nr: number, ...args: ReadonlyArray<Argument>): Effect.Effect<number, Errno> =>
-  run({ errors: errorsFor(nr), nr, prepare: () => args, decode: exact, options: { thread } })
+  run({
+    errors: errorsFor(nr),
+    nr,
+    prepare: () => {
+      if (thread instanceof internal.Thread) return args
+      throw new TypeError("thread: expected a Thread")
+    },
+    decode: exact,
+    options: { thread }
+  })
 
 /**
  * The real-time signal that this library takes for interrupting blocked calls: the highest one that nobody had a handler

@@ -144,8 +144,9 @@ describe("transfers", () => {
       const { fd } = yield* fileOf("hello")
       const { fd: target, path } = yield* fileOf("")
       yield* Syscall.lseek(fd, 1, Syscall.SEEK_SET)
-      assert.strictEqual(yield* files.sendfile(target, fd, 100), 4)
-      assert.strictEqual(readFileSync(path, "utf8"), "ello")
+      assert.strictEqual(yield* files.sendfile(target, fd, null, 100), 4)
+      assert.strictEqual(yield* files.sendfile(target, fd, 3n, 100), 2)
+      assert.strictEqual(readFileSync(path, "utf8"), "ellolo")
     })
   )
 
@@ -153,9 +154,10 @@ describe("transfers", () => {
     Effect.gen(function* () {
       const { fd } = yield* fileOf("hello")
       const { fd: target, path } = yield* fileOf("")
-      assert.strictEqual(yield* files.copy_file_range(fd, target, 3), 3)
-      assert.strictEqual(readFileSync(path, "utf8"), "hel")
-      assert.strictEqual((yield* Effect.flip(files.copy_file_range(fd, target, 1, 1 << 20)))._tag, "EINVAL")
+      assert.strictEqual(yield* files.copy_file_range(fd, null, target, null, 3), 3)
+      assert.strictEqual(yield* files.copy_file_range(fd, 3, target, 1n, 2), 2)
+      assert.strictEqual(readFileSync(path, "utf8"), "hlo")
+      assert.strictEqual((yield* Effect.flip(files.copy_file_range(fd, null, target, null, 1, 1 << 20)))._tag, "EINVAL")
     })
   )
 
@@ -164,7 +166,7 @@ describe("transfers", () => {
       const { fd } = yield* fileOf("splice me")
       const [read, write] = yield* pipe
       const [secondRead, secondWrite] = yield* pipe
-      assert.strictEqual(yield* files.splice(fd, write, 6), 6)
+      assert.strictEqual(yield* files.splice(fd, 0, write, null, 6), 6)
       assert.strictEqual(yield* files.tee(read, secondWrite, 100), 6)
       const buffer = new Uint8Array(16)
       assert.strictEqual(yield* Syscall.read(read, buffer), 6)

@@ -27,7 +27,7 @@ export const eventfd = (initial: number): Effect.Effect<number, errors.EventfdEr
  *
  * `size` must be above 0 and means nothing. `epoll_create1` is the newer form.
  *
- * Does not block. Only on x86_64; elsewhere it fails with `ENOSYS`. Manual page: epoll_create(2).
+ * Does not block. Since Linux 2.6. Only on x86_64; elsewhere it fails with `ENOSYS`. Manual page: epoll_create(2).
  *
  * @category events
  * @since 0.1.0
@@ -56,7 +56,7 @@ export const epoll_create1 = (flags: number = 0): Effect.Effect<number, errors.E
  * `EPOLLIN`, `EPOLLOUT`, `EPOLLRDHUP`, `EPOLLPRI`, `EPOLLET`, `EPOLLONESHOT`, `EPOLLWAKEUP` and `EPOLLEXCLUSIVE`;
  * `EPOLLERR` and `EPOLLHUP` are always told. `event.data` comes back with each event.
  *
- * Does not block. Manual page: epoll_ctl(2).
+ * Does not block. Since Linux 2.6. Manual page: epoll_ctl(2).
  *
  * @category events
  * @since 0.1.0
@@ -67,7 +67,7 @@ export const epoll_ctl = (epfd: number, op: number, fd: number, event: Abi.epoll
 /**
  * `io_destroy(ctx_id)`—Cancels what a context still has to do, waits for what cannot be cancelled, and ends it.
  *
- * Can block: made on another thread; interruptible. Manual page: io_destroy(2).
+ * Can block: made on another thread; interruptible. Since Linux 2.6. Manual page: io_destroy(2).
  *
  * @category events
  * @since 0.1.0
@@ -87,7 +87,7 @@ export const io_destroy = (ctx_id: number | bigint): Effect.Effect<void, errors.
  * That is the address that `io_submit` was given. Linux can cancel `IOCB_CMD_POLL` only, and then fails with
  * `EINPROGRESS`: the operation's event comes from `io_getevents`.
  *
- * Does not block. Manual page: io_cancel(2).
+ * Does not block. Since Linux 2.6. Manual page: io_cancel(2).
  *
  * @category events
  * @since 0.1.0
@@ -107,7 +107,7 @@ export const io_cancel = (ctx_id: number | bigint, iocb: number | bigint | Buffe
  * `key` is a number that programs agree on, or `IPC_PRIVATE` for a new set; `semflg` are a mode and of `IPC_CREAT`
  * and `IPC_EXCL`. The set stays until `semctl` removes it.
  *
- * Does not block. Manual page: semget(2).
+ * Does not block. Since Linux 2.0. Manual page: semget(2).
  *
  * @category events
  * @since 0.1.0
@@ -122,7 +122,7 @@ export const semget = (key: number, nsems: number, semflg: number = 0): Effect.E
  * mode and of `IPC_CREAT`, `IPC_EXCL`, `SHM_HUGETLB` and `SHM_NORESERVE`. The segment stays until `shmctl` removes
  * it.
  *
- * Does not block. Manual page: shmget(2).
+ * Does not block. Since Linux 2.0. Manual page: shmget(2).
  *
  * @category events
  * @since 0.1.0
@@ -136,7 +136,7 @@ export const shmget = (key: number, size: number | bigint, shmflg: number = 0): 
  * The kernel chooses the place where `shmaddr` is null. `shmflg` are of `SHM_RDONLY`, `SHM_RND`, `SHM_REMAP` and
  * `SHM_EXEC`. It stays mapped until `shmdt`.
  *
- * Does not block. Manual page: shmat(2).
+ * Does not block. Since Linux 2.0. Manual page: shmat(2).
  *
  * @category events
  * @since 0.1.0
@@ -147,7 +147,7 @@ export const shmat = (shmid: number, shmaddr: number | bigint | Buffer | null = 
 /**
  * `shmdt(shmaddr)`—Unmaps a segment of shared memory, by the address that `shmat` gave.
  *
- * Does not block. Manual page: shmdt(2).
+ * Does not block. Since Linux 2.0. Manual page: shmdt(2).
  *
  * @category events
  * @since 0.1.0
@@ -161,7 +161,7 @@ export const shmdt = (shmaddr: number | bigint | Buffer | null): Effect.Effect<v
  * `key` is a number that programs agree on, or `IPC_PRIVATE` for a new queue; `msgflg` are a mode and of `IPC_CREAT`
  * and `IPC_EXCL`. The queue stays until `msgctl` removes it.
  *
- * Does not block. Manual page: msgget(2).
+ * Does not block. Since Linux 2.0. Manual page: msgget(2).
  *
  * @category events
  * @since 0.1.0

@@ -5,7 +5,7 @@ import * as Abi from "../../Abi.ts"
 import * as errors from "../../errors/calls.ts"
 import { type Buffer, descriptor, int, long, type PathLike, pathBytes } from "../../internal/arguments.ts"
 import { inline, run } from "../../internal/invoke.ts"
-import { bufferList, listLength, nothing, number } from "../convert.ts"
+import { bufferList, listLength, nothing, number, offsetMemory } from "../convert.ts"
 import { absent, closeAbandoned } from "../policy.ts"
 import { nr } from "../raw.ts"
 
@@ -86,7 +86,8 @@ export const close_range = (first: number, last: number, flags: number = 0): Eff
 /**
  * `dup2(oldfd, newfd)`—Makes `newfd` a descriptor of the same open file, closing what it was.
  *
- * Does not block. Only on x86_64; elsewhere it fails with `ENOSYS`. Manual page: dup2(2).
+ * Does not block, unless it closes a socket that lingers (`SO_LINGER`): make that with `callBlocking`. Only on
+ * x86_64; elsewhere it fails with `ENOSYS`. Manual page: dup2(2).
  *
  * @category files
  * @since 0.1.0
@@ -214,7 +215,7 @@ export const fallocate = (fd: number, mode: number, offset: number | bigint, len
  *
  * `advice` is one of `POSIX_FADV_*`; a length of 0 is to the end.
  *
- * Does not block. Manual page: posix_fadvise(2).
+ * Does not block. Since Linux 2.6. Manual page: posix_fadvise(2).
  *
  * @category files
  * @since 0.1.0
@@ -225,7 +226,7 @@ export const fadvise64 = (fd: number, offset: number | bigint, length: number | 
 /**
  * `readahead(fd, offset, count)`—Reads a range of a file into the page cache.
  *
- * Can block: made on another thread; interruptible. Manual page: readahead(2).
+ * Can block: made on another thread; interruptible. Since Linux 2.4.13. Manual page: readahead(2).
  *
  * @category files
  * @since 0.1.0
@@ -283,8 +284,8 @@ export const syncfs = (fd: number): Effect.Effect<void, errors.SyncfsError> =>
  *
  * `operation` is `LOCK_SH`, `LOCK_EX` or `LOCK_UN`, with `LOCK_NB` to fail with `EAGAIN` rather than wait.
  *
- * Can block: made on the JavaScript thread where the kernel can answer at once, else on another; interruptible.
- * Manual page: flock(2).
+ * Can block: made on the JavaScript thread where the kernel can answer at once, else on another; interruptible. Since
+ * Linux 2.0. Manual page: flock(2).
  *
  * @category files
  * @since 0.1.0
@@ -300,61 +301,64 @@ export const flock = (fd: number, operation: number): Effect.Effect<void, errors
   })
 
 /**
- * `sendfile(out_fd, in_fd, count)`—Copies up to `count` bytes between two descriptors, from the file offset of
- * `in_fd` on, which moves on; returns how many.
+ * `sendfile(out_fd, in_fd, offset, count)`—Copies up to `count` bytes between two descriptors, from `offset` of
+ * `in_fd` on; returns how many.
  *
- * Can block: made on another thread; interruptible. Manual page: sendfile(2).
+ * With null, from the file offset of `in_fd`, which moves on.
+ *
+ * Can block: made on another thread; interruptible. Since Linux 2.2. Manual page: sendfile(2).
  *
  * @category files
  * @since 0.1.0
  */
-export const sendfile = (out_fd: number, in_fd: number, count: number | bigint): Effect.Effect<number, errors.SendfileError> =>
+export const sendfile = (out_fd: number, in_fd: number, offset: number | bigint | null, count: number | bigint): Effect.Effect<number, errors.SendfileError> =>
   run({
     errors: errors.sendfile,
     nr: nr.sendfile,
-    prepare: () => [descriptor("out_fd", out_fd), descriptor("in_fd", in_fd), null, long("count", count)],
+    prepare: () => [descriptor("out_fd", out_fd), descriptor("in_fd", in_fd), offsetMemory("offset", offset), long("count", count)],
     decode: number,
     options: {  },
     subject: { fd: out_fd }
   })
 
 /**
- * `copy_file_range(fd_in, fd_out, length, flags)`—Copies up to `length` bytes between two files, at their offsets,
- * which move on; returns how many.
+ * `copy_file_range(fd_in, off_in, fd_out, off_out, length, flags)`—Copies up to `length` bytes between two files;
+ * returns how many.
  *
- * File systems that can share the blocks do so.
+ * An offset of null is the file's own, which moves on. File systems that can share the blocks do so.
  *
  * Can block: made on another thread; interruptible. Since Linux 4.5. Manual page: copy_file_range(2).
  *
  * @category files
  * @since 0.1.0
  */
-export const copy_file_range = (fd_in: number, fd_out: number, length: number | bigint, flags: number = 0): Effect.Effect<number, errors.CopyFileRangeError> =>
+export const copy_file_range = (fd_in: number, off_in: number | bigint | null, fd_out: number, off_out: number | bigint | null, length: number | bigint, flags: number = 0): Effect.Effect<number, errors.CopyFileRangeError> =>
   run({
     errors: errors.copy_file_range,
     nr: nr.copy_file_range,
-    prepare: () => [descriptor("fd_in", fd_in), null, descriptor("fd_out", fd_out), null, long("length", length), int("flags", flags)],
+    prepare: () => [descriptor("fd_in", fd_in), offsetMemory("off_in", off_in), descriptor("fd_out", fd_out), offsetMemory("off_out", off_out), long("length", length), int("flags", flags)],
     decode: number,
     options: {  },
     subject: { fd: fd_in }
   })
 
 /**
- * `splice(fd_in, fd_out, length, flags)`—Moves up to `length` bytes between two descriptors, one of which is a pipe;
- * returns how many.
+ * `splice(fd_in, off_in, fd_out, off_out, length, flags)`—Moves up to `length` bytes between two descriptors, one of
+ * which is a pipe; returns how many.
  *
- * `flags` are of `SPLICE_F_*`. Files are read and written at their offsets, which move on.
+ * `flags` are of `SPLICE_F_*`. The offset of a pipe is null; that of a file, where it is null, is the file's own,
+ * which moves on.
  *
  * Can block: made on another thread; interruptible. Since Linux 2.6.17. Manual page: splice(2).
  *
  * @category files
  * @since 0.1.0
  */
-export const splice = (fd_in: number, fd_out: number, length: number | bigint, flags: number = 0): Effect.Effect<number, errors.SpliceError> =>
+export const splice = (fd_in: number, off_in: number | bigint | null, fd_out: number, off_out: number | bigint | null, length: number | bigint, flags: number = 0): Effect.Effect<number, errors.SpliceError> =>
   run({
     errors: errors.splice,
     nr: nr.splice,
-    prepare: () => [descriptor("fd_in", fd_in), null, descriptor("fd_out", fd_out), null, long("length", length), int("flags", flags)],
+    prepare: () => [descriptor("fd_in", fd_in), offsetMemory("off_in", off_in), descriptor("fd_out", fd_out), offsetMemory("off_out", off_out), long("length", length), int("flags", flags)],
     decode: number,
     options: {  },
     subject: { fd: fd_in }

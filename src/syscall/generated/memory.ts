@@ -4,7 +4,7 @@ import type * as Effect from "effect/Effect"
 import * as errors from "../../errors/calls.ts"
 import { type Buffer, descriptor, int, long } from "../../internal/arguments.ts"
 import { inline, run } from "../../internal/invoke.ts"
-import { nothing, number } from "../convert.ts"
+import { atLeast, nothing, number } from "../convert.ts"
 import { infallible } from "../policy.ts"
 import { nr } from "../raw.ts"
 
@@ -15,7 +15,7 @@ import { nr } from "../raw.ts"
  * `flags` are of `MREMAP_*`; `new_address` counts with `MREMAP_FIXED`. Memory that JavaScript looks into must not be
  * moved.
  *
- * Does not block. Manual page: mremap(2).
+ * Does not block. Since Linux 2.0. Manual page: mremap(2).
  *
  * @category memory
  * @since 0.1.0
@@ -76,7 +76,7 @@ export const pkey_free = (pkey: number): Effect.Effect<void, errors.PkeyFreeErro
  *
  * `flags` are of `MS_SYNC`, `MS_ASYNC` and `MS_INVALIDATE`.
  *
- * Can block: made on another thread; interruptible. Manual page: msync(2).
+ * Can block: made on another thread; interruptible. Since Linux 2.0. Manual page: msync(2).
  *
  * @category memory
  * @since 0.1.0
@@ -93,20 +93,20 @@ export const msync = (address: number | bigint, length: number | bigint, flags: 
 /**
  * `mincore(address, length, residency)`—Tells which pages of a range are in memory: bit 0 of one byte for each page.
  *
- * Does not block. Manual page: mincore(2).
+ * Does not block. Since Linux 2.4. Manual page: mincore(2).
  *
  * @category memory
  * @since 0.1.0
  */
 export const mincore = (address: number | bigint, length: number | bigint, residency: Buffer): Effect.Effect<void, errors.MincoreError> =>
-  inline(errors.mincore, (call) => call(nr.mincore, long("address", address), long("length", length), residency), nothing)
+  inline(errors.mincore, (call) => call(nr.mincore, long("address", address), long("length", length), atLeast("residency", residency, Math.ceil(Number(length) / 4096))), nothing)
 
 /**
  * `madvise(address, length, advice)`—Tells the kernel how a range of memory will be used.
  *
  * `advice` is one of `MADV_*`; some of them throw the contents away.
  *
- * Can block: made on another thread; interruptible. Manual page: madvise(2).
+ * Can block: made on another thread; interruptible. Since Linux 2.4. Manual page: madvise(2).
  *
  * @category memory
  * @since 0.1.0
@@ -132,7 +132,7 @@ export const madvise = (address: number | bigint, length: number | bigint, advic
  * @since 0.1.0
  */
 export const process_madvise = (pidfd: number, ranges: Buffer, count: number | bigint, advice: number, flags: number = 0): Effect.Effect<number, errors.ProcessMadviseError> =>
-  inline(errors.process_madvise, (call) => call(nr.process_madvise, descriptor("pidfd", pidfd), ranges, long("count", count), int("advice", advice), int("flags", flags)), number, { fd: pidfd })
+  inline(errors.process_madvise, (call) => call(nr.process_madvise, descriptor("pidfd", pidfd), atLeast("ranges", ranges, 16 * Number(count)), long("count", count), int("advice", advice), int("flags", flags)), number, { fd: pidfd })
 
 /**
  * `process_mrelease(pidfd, flags)`—Frees the memory of a process that is dying.
@@ -155,7 +155,7 @@ export const process_mrelease = (pidfd: number, flags: number = 0): Effect.Effec
 /**
  * `mlock(address, length)`—Keeps pages in memory, reading them in first.
  *
- * Can block: made on another thread; interruptible. Manual page: mlock(2).
+ * Can block: made on another thread; interruptible. Since Linux 2.0. Manual page: mlock(2).
  *
  * @category memory
  * @since 0.1.0
@@ -189,7 +189,7 @@ export const mlock2 = (address: number | bigint, length: number | bigint, flags:
 /**
  * `munlock(address, length)`—Lets pages be swapped out again.
  *
- * Does not block. Manual page: mlock(2).
+ * Does not block. Since Linux 2.0. Manual page: mlock(2).
  *
  * @category memory
  * @since 0.1.0
@@ -202,7 +202,7 @@ export const munlock = (address: number | bigint, length: number | bigint): Effe
  *
  * `flags` are of `MCL_CURRENT`, `MCL_FUTURE` and `MCL_ONFAULT`.
  *
- * Can block: made on another thread; interruptible. Manual page: mlock(2).
+ * Can block: made on another thread; interruptible. Since Linux 2.0. Manual page: mlock(2).
  *
  * @category memory
  * @since 0.1.0
@@ -219,7 +219,7 @@ export const mlockall = (flags: number): Effect.Effect<void, errors.MlockallErro
 /**
  * `munlockall()`—Lets all pages of the process be swapped out again.
  *
- * Does not block. Manual page: mlock(2).
+ * Does not block. Since Linux 2.0. Manual page: mlock(2).
  *
  * @category memory
  * @since 0.1.0
@@ -245,7 +245,7 @@ export const brk = (address: number | bigint): Effect.Effect<bigint> =>
  *
  * Linux emulates it by separate mappings since 4.0.
  *
- * Does not block. Manual page: remap_file_pages(2).
+ * Does not block. Since Linux 2.6. Manual page: remap_file_pages(2).
  *
  * @category memory
  * @since 0.1.0
@@ -258,7 +258,7 @@ export const remap_file_pages = (address: number | bigint, size: number | bigint
  *
  * `mode` is one of `MPOL_*`; `nodemask` a bit mask of `maxnode` bits, `flags` of `MPOL_MF_*`.
  *
- * Can block: made on another thread; interruptible. Manual page: mbind(2).
+ * Can block: made on another thread; interruptible. Since Linux 2.6.6. Manual page: mbind(2).
  *
  * @category memory
  * @since 0.1.0
@@ -267,7 +267,7 @@ export const mbind = (address: number | bigint, length: number | bigint, mode: n
   run({
     errors: errors.mbind,
     nr: nr.mbind,
-    prepare: () => [long("address", address), long("length", length), int("mode", mode), nodemask, long("maxnode", maxnode), int("flags", flags)],
+    prepare: () => [long("address", address), long("length", length), int("mode", mode), atLeast("nodemask", nodemask, 8 * Math.ceil(Number(maxnode) / 64)), long("maxnode", maxnode), int("flags", flags)],
     decode: nothing,
     options: {  }
   })
@@ -277,13 +277,13 @@ export const mbind = (address: number | bigint, length: number | bigint, mode: n
  *
  * `mode` is one of `MPOL_*`; `nodemask` a bit mask of `maxnode` bits.
  *
- * Does not block. Manual page: set_mempolicy(2).
+ * Does not block. Since Linux 2.6.6. Manual page: set_mempolicy(2).
  *
  * @category memory
  * @since 0.1.0
  */
 export const set_mempolicy = (mode: number, nodemask: Buffer | null, maxnode: number | bigint): Effect.Effect<void, errors.SetMempolicyError> =>
-  inline(errors.set_mempolicy, (call) => call(nr.set_mempolicy, int("mode", mode), nodemask, long("maxnode", maxnode)), nothing)
+  inline(errors.set_mempolicy, (call) => call(nr.set_mempolicy, int("mode", mode), atLeast("nodemask", nodemask, 8 * Math.ceil(Number(maxnode) / 64)), long("maxnode", maxnode)), nothing)
 
 /**
  * `get_mempolicy(mode, nodemask, maxnode, address, flags)`—Tells the NUMA policy of the calling thread or of an
@@ -291,13 +291,13 @@ export const set_mempolicy = (mode: number, nodemask: Buffer | null, maxnode: nu
  *
  * `flags` are of `MPOL_F_*`.
  *
- * Does not block. Manual page: get_mempolicy(2).
+ * Does not block. Since Linux 2.6.6. Manual page: get_mempolicy(2).
  *
  * @category memory
  * @since 0.1.0
  */
 export const get_mempolicy = (mode: Buffer | null, nodemask: Buffer | null, maxnode: number | bigint, address: number | bigint, flags: number): Effect.Effect<number, errors.GetMempolicyError> =>
-  inline(errors.get_mempolicy, (call) => call(nr.get_mempolicy, mode, nodemask, long("maxnode", maxnode), long("address", address), int("flags", flags)), number)
+  inline(errors.get_mempolicy, (call) => call(nr.get_mempolicy, atLeast("mode", mode, 4), atLeast("nodemask", nodemask, 8 * Math.ceil(Number(maxnode) / 64)), long("maxnode", maxnode), long("address", address), int("flags", flags)), number)
 
 /**
  * `set_mempolicy_home_node(start, length, home_node, flags)`—Sets the NUMA node from which a range of memory is
@@ -315,7 +315,7 @@ export const set_mempolicy_home_node = (start: number | bigint, length: number |
  * `migrate_pages(pid, maxnode, old_nodes, new_nodes)`—Moves a process's pages from one set of NUMA nodes to another;
  * returns how many could not be moved.
  *
- * Can block: made on another thread; interruptible. Manual page: migrate_pages(2).
+ * Can block: made on another thread; interruptible. Since Linux 2.6.16. Manual page: migrate_pages(2).
  *
  * @category memory
  * @since 0.1.0
@@ -324,7 +324,7 @@ export const migrate_pages = (pid: number, maxnode: number | bigint, old_nodes: 
   run({
     errors: errors.migrate_pages,
     nr: nr.migrate_pages,
-    prepare: () => [int("pid", pid), long("maxnode", maxnode), old_nodes, new_nodes],
+    prepare: () => [int("pid", pid), long("maxnode", maxnode), atLeast("old_nodes", old_nodes, 8 * Math.ceil(Number(maxnode) / 64)), atLeast("new_nodes", new_nodes, 8 * Math.ceil(Number(maxnode) / 64))],
     decode: number,
     options: {  }
   })
@@ -335,7 +335,7 @@ export const migrate_pages = (pid: number, maxnode: number | bigint, old_nodes: 
  *
  * `pages` is an array of `count` addresses, `nodes` and `status` of as many ints; `flags` are of `MPOL_MF_*`.
  *
- * Can block: made on another thread; interruptible. Manual page: move_pages(2).
+ * Can block: made on another thread; interruptible. Since Linux 2.6.18. Manual page: move_pages(2).
  *
  * @category memory
  * @since 0.1.0
@@ -344,7 +344,7 @@ export const move_pages = (pid: number, count: number | bigint, pages: Buffer, n
   run({
     errors: errors.move_pages,
     nr: nr.move_pages,
-    prepare: () => [int("pid", pid), long("count", count), pages, nodes, status, int("flags", flags)],
+    prepare: () => [int("pid", pid), long("count", count), atLeast("pages", pages, 8 * Number(count)), atLeast("nodes", nodes, 4 * Number(count)), atLeast("status", status, 4 * Number(count)), int("flags", flags)],
     decode: number,
     options: {  }
   })

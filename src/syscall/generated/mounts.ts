@@ -14,7 +14,7 @@ import { nr } from "../raw.ts"
  *
  * `flags` are of `MNT_FORCE`, `MNT_DETACH`, `MNT_EXPIRE` and `UMOUNT_NOFOLLOW`.
  *
- * Can wait for a disk or server: made on another thread; interruptible. Manual page: umount2(2).
+ * Can wait for a disk or server: made on another thread; interruptible. Since Linux 2.2. Manual page: umount2(2).
  *
  * @category mounts
  * @since 0.1.0
@@ -35,7 +35,7 @@ export const umount2 = (target: PathLike, flags: number = 0): Effect.Effect<void
  *
  * Both may be the same path; `umount2(".", MNT_DETACH)` then gets rid of the old root.
  *
- * Can wait for a disk or server: made on another thread; interruptible. Manual page: pivot_root(2).
+ * Can wait for a disk or server: made on another thread; interruptible. Since Linux 2.4. Manual page: pivot_root(2).
  *
  * @category mounts
  * @since 0.1.0

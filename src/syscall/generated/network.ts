@@ -14,7 +14,7 @@ import { nr } from "../raw.ts"
  * or-ed with `SOCK_CLOEXEC` and `SOCK_NONBLOCK`; `protocol` is of the domain: `IPPROTO_*`, `NETLINK_*`, for
  * `AF_PACKET` one of `ETH_P_*` in network byte order. Who called must close the descriptor.
  *
- * Does not block. Manual page: socket(2).
+ * Does not block. Since Linux 2.0. Manual page: socket(2).
  *
  * @category network
  * @since 0.1.0
@@ -27,7 +27,7 @@ export const socket = (domain: number, type: number, protocol: number = 0): Effe
  *
  * `backlog` is how many may wait to be accepted; `net.core.somaxconn` is the most that counts.
  *
- * Does not block. Manual page: listen(2).
+ * Does not block. Since Linux 2.0. Manual page: listen(2).
  *
  * @category network
  * @since 0.1.0
@@ -41,7 +41,7 @@ export const listen = (sockfd: number, backlog: number): Effect.Effect<void, err
  * `level` is one of `SOL_*` or `IPPROTO_*` and `optname` an option of that level: `SO_*`, `IP_*`, `IPV6_*`, `TCP_*`,
  * …. `optval` holds the value as C has it there, for most an `int` in 4 bytes: `Int32Array.of(1)`.
  *
- * Does not block. Manual page: setsockopt(2).
+ * Does not block. Since Linux 2.0. Manual page: setsockopt(2).
  *
  * @category network
  * @since 0.1.0
@@ -55,7 +55,7 @@ export const setsockopt = (sockfd: number, level: number, optname: number, optva
  * `how` is `SHUT_RD`, `SHUT_WR` or `SHUT_RDWR`. The descriptor stays open, and whoever waits on the socket in this
  * direction wakes up.
  *
- * Does not block. Manual page: shutdown(2).
+ * Does not block. Since Linux 2.0. Manual page: shutdown(2).
  *
  * @category network
  * @since 0.1.0

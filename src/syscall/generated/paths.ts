@@ -157,8 +157,8 @@ export const faccessat2 = (dirfd: number, path: PathLike, mode: number, flags: n
  *
  * {@link oldDirents} decodes them. A buffer too small for the next entry fails with `EINVAL`.
  *
- * Can wait for a disk or server: made on another thread; interruptible. Only on x86_64; elsewhere it fails with
- * `ENOSYS`. Manual page: getdents(2).
+ * Can wait for a disk or server: made on another thread; interruptible. Since Linux 2.0. Only on x86_64; elsewhere it
+ * fails with `ENOSYS`. Manual page: getdents(2).
  *
  * @category paths
  * @since 0.1.0
@@ -484,8 +484,8 @@ export const fchmodat2 = (dirfd: number, path: PathLike, mode: number, flags: nu
  *
  * A symbolic link at its end is followed.
  *
- * Can wait for a disk or server: made on another thread; interruptible. Only on x86_64; elsewhere it fails with
- * `ENOSYS`. Manual page: chown(2).
+ * Can wait for a disk or server: made on another thread; interruptible. Since Linux 2.2. Only on x86_64; elsewhere it
+ * fails with `ENOSYS`. Manual page: chown(2).
  *
  * @category paths
  * @since 0.1.0
@@ -662,7 +662,8 @@ export const cachestat = (fd: number, range: Abi.cachestat_range, flags: number 
  * `lookup_dcookie(cookie, buffer)`—Writes the path that a cookie of a profiler stands for; returns its length. Linux
  * 6.8 and later do not have it and answer `ENOSYS`.
  *
- * Can wait for a disk or server: made on another thread; interruptible. Manual page: lookup_dcookie(2).
+ * Can wait for a disk or server: made on another thread; interruptible. Since Linux 2.6. Manual page:
+ * lookup_dcookie(2).
  *
  * @category paths
  * @since 0.1.0
@@ -682,7 +683,7 @@ export const lookup_dcookie = (cookie: number | bigint, buffer: Buffer): Effect.
  * `name` begins with `user.`, `trusted.`, `security.` or `system.`; `flags` is 0, `XATTR_CREATE` or `XATTR_REPLACE`.
  * A symbolic link at its end is followed.
  *
- * Can wait for a disk or server: made on another thread; interruptible. Manual page: setxattr(2).
+ * Can wait for a disk or server: made on another thread; interruptible. Since Linux 2.6. Manual page: setxattr(2).
  *
  * @category paths
  * @since 0.1.0
@@ -702,7 +703,7 @@ export const setxattr = (path: PathLike, name: PathLike, value: Buffer, flags: n
  *
  * The rest is as for {@link setxattr}.
  *
- * Can wait for a disk or server: made on another thread; interruptible. Manual page: setxattr(2).
+ * Can wait for a disk or server: made on another thread; interruptible. Since Linux 2.6. Manual page: setxattr(2).
  *
  * @category paths
  * @since 0.1.0
@@ -723,7 +724,7 @@ export const lsetxattr = (path: PathLike, name: PathLike, value: Buffer, flags: 
  * An empty buffer asks for the length alone; one too small fails with `ERANGE`. A symbolic link at its end is
  * followed.
  *
- * Can wait for a disk or server: made on another thread; interruptible. Manual page: getxattr(2).
+ * Can wait for a disk or server: made on another thread; interruptible. Since Linux 2.6. Manual page: getxattr(2).
  *
  * @category paths
  * @since 0.1.0
@@ -744,7 +745,7 @@ export const getxattr = (path: PathLike, name: PathLike, value: Buffer): Effect.
  *
  * The rest is as for {@link getxattr}.
  *
- * Can wait for a disk or server: made on another thread; interruptible. Manual page: getxattr(2).
+ * Can wait for a disk or server: made on another thread; interruptible. Since Linux 2.6. Manual page: getxattr(2).
  *
  * @category paths
  * @since 0.1.0
@@ -765,7 +766,7 @@ export const lgetxattr = (path: PathLike, name: PathLike, value: Buffer): Effect
  * {@link xattrNames} decodes them. An empty buffer asks for the length alone; one too small fails with `ERANGE`. A
  * symbolic link at its end is followed.
  *
- * Can wait for a disk or server: made on another thread; interruptible. Manual page: listxattr(2).
+ * Can wait for a disk or server: made on another thread; interruptible. Since Linux 2.6. Manual page: listxattr(2).
  *
  * @category paths
  * @since 0.1.0
@@ -785,7 +786,7 @@ export const listxattr = (path: PathLike, list: Buffer): Effect.Effect<number, e
  *
  * The rest is as for {@link listxattr}.
  *
- * Can wait for a disk or server: made on another thread; interruptible. Manual page: listxattr(2).
+ * Can wait for a disk or server: made on another thread; interruptible. Since Linux 2.6. Manual page: listxattr(2).
  *
  * @category paths
  * @since 0.1.0
@@ -805,7 +806,7 @@ export const llistxattr = (path: PathLike, list: Buffer): Effect.Effect<number, 
  *
  * The rest is as for {@link listxattr}.
  *
- * Can wait for a disk or server: made on another thread; interruptible. Manual page: listxattr(2).
+ * Can wait for a disk or server: made on another thread; interruptible. Since Linux 2.6. Manual page: listxattr(2).
  *
  * @category paths
  * @since 0.1.0
@@ -825,7 +826,7 @@ export const flistxattr = (fd: number, list: Buffer): Effect.Effect<number, erro
  *
  * A symbolic link at its end is followed.
  *
- * Can wait for a disk or server: made on another thread; interruptible. Manual page: removexattr(2).
+ * Can wait for a disk or server: made on another thread; interruptible. Since Linux 2.6. Manual page: removexattr(2).
  *
  * @category paths
  * @since 0.1.0
@@ -843,7 +844,7 @@ export const removexattr = (path: PathLike, name: PathLike): Effect.Effect<void,
 /**
  * `lremovexattr(path, name)`—Removes an extended attribute of a file, and of a symbolic link itself.
  *
- * Can wait for a disk or server: made on another thread; interruptible. Manual page: removexattr(2).
+ * Can wait for a disk or server: made on another thread; interruptible. Since Linux 2.6. Manual page: removexattr(2).
  *
  * @category paths
  * @since 0.1.0
@@ -945,7 +946,7 @@ export const file_setattr = (dirfd: number, path: PathLike, attributes: Abi.file
 /**
  * `inotify_init()`—Makes a queue of what happens to watched files; close-on-exec is not set.
  *
- * Does not block. Only on x86_64; elsewhere it fails with `ENOSYS`. Manual page: inotify_init(2).
+ * Does not block. Since Linux 2.6.13. Only on x86_64; elsewhere it fails with `ENOSYS`. Manual page: inotify_init(2).
  *
  * @category paths
  * @since 0.1.0

@@ -6,7 +6,7 @@ import * as Abi from "../../Abi.ts"
 import * as errors from "../../errors/calls.ts"
 import { type Buffer, descriptor, int, long, word } from "../../internal/arguments.ts"
 import { inline, onThisThread, run } from "../../internal/invoke.ts"
-import { memoryAt, nothing, number, signalSet, signalsOf, toTimespec } from "../convert.ts"
+import { atLeast, memoryAt, nothing, number, prctlSize, signalSet, signalsOf, toTimespec } from "../convert.ts"
 import { absent, infallible } from "../policy.ts"
 import { nr } from "../raw.ts"
 
@@ -15,7 +15,7 @@ import { nr } from "../raw.ts"
  *
  * The thread's identifier may have been given to another thread since: `tgkill` is the safe form.
  *
- * Does not block. Manual page: tkill(2).
+ * Does not block. Since Linux 2.6. Manual page: tkill(2).
  *
  * @category process
  * @since 0.1.0
@@ -56,7 +56,7 @@ export const pidfd_getfd = (pidfd: number, targetfd: number, flags: number = 0):
  * `how` is `SIG_BLOCK`, `SIG_UNBLOCK` or `SIG_SETMASK`; with null for `set` nothing is changed. Acts on the thread
  * that JavaScript runs on. Threads and processes that are started later inherit the mask.
  *
- * Does not block. Manual page: rt_sigprocmask(2).
+ * Does not block. Since Linux 2.2. Manual page: rt_sigprocmask(2).
  *
  * @category process
  * @since 0.1.0
@@ -73,7 +73,7 @@ export const rt_sigprocmask = (how: number, set: ReadonlyArray<number> | null): 
 /**
  * `rt_sigpending()`—The signals that wait, blocked, for this thread or for the process.
  *
- * Does not block. Manual page: rt_sigpending(2).
+ * Does not block. Since Linux 2.2. Manual page: rt_sigpending(2).
  *
  * @category process
  * @since 0.1.0
@@ -93,7 +93,7 @@ export const rt_sigpending: Effect.Effect<ReadonlyArray<number>, errors.RtSigpen
  * threads of the process (see `rt_sigprocmask`), or another thread may get them first. Signals that are sent to one
  * thread are not seen, as the call is made on a thread of its own.
  *
- * Can block: made on another thread; interruptible. Manual page: rt_sigtimedwait(2).
+ * Can block: made on another thread; interruptible. Since Linux 2.2. Manual page: rt_sigtimedwait(2).
  *
  * @category process
  * @since 0.1.0
@@ -189,7 +189,7 @@ export const setitimer = (which: number, value: Abi.itimerval): Effect.Effect<Ab
  * `fd` is -1 for a new one. The signals must be blocked, on all threads for those that are sent to the process. Each
  * read gives one `Abi.signalfd_siginfo` or more.
  *
- * Does not block. Only on x86_64; elsewhere it fails with `ENOSYS`. Manual page: signalfd(2).
+ * Does not block. Since Linux 2.6.22. Only on x86_64; elsewhere it fails with `ENOSYS`. Manual page: signalfd(2).
  *
  * @category process
  * @since 0.1.0
@@ -279,7 +279,7 @@ export const setregid = (rgid: number, egid: number): Effect.Effect<void, errors
  * thread, and it is libc that sets them for all. A program that means to change the whole process uses
  * `process.setuid` of Node.
  *
- * Does not block. Manual page: setresuid(2).
+ * Does not block. Since Linux 2.2. Manual page: setresuid(2).
  *
  * @category process
  * @since 0.1.0
@@ -294,7 +294,7 @@ export const setresuid = (ruid: number, euid: number, suid: number): Effect.Effe
  * thread, and it is libc that sets them for all. A program that means to change the whole process uses
  * `process.setgid` of Node.
  *
- * Does not block. Manual page: setresgid(2).
+ * Does not block. Since Linux 2.2. Manual page: setresgid(2).
  *
  * @category process
  * @since 0.1.0
@@ -309,7 +309,7 @@ export const setresgid = (rgid: number, egid: number, sgid: number): Effect.Effe
  * To see whether it took effect, call it again: -1 is never accepted and so only tells. Acts on the thread that
  * JavaScript runs on. A call that is made on another thread has that thread's user.
  *
- * Does not block. Manual page: setfsuid(2).
+ * Does not block. Since Linux 1.2. Manual page: setfsuid(2).
  *
  * @category process
  * @since 0.1.0
@@ -324,7 +324,7 @@ export const setfsuid = (fsuid: number): Effect.Effect<number> =>
  * To see whether it took effect, call it again: -1 is never accepted and so only tells. Acts on the thread that
  * JavaScript runs on. A call that is made on another thread has that thread's group.
  *
- * Does not block. Manual page: setfsgid(2).
+ * Does not block. Since Linux 1.2. Manual page: setfsgid(2).
  *
  * @category process
  * @since 0.1.0
@@ -374,7 +374,7 @@ export const getpgrp: Effect.Effect<number, errors.GetpgrpError> = inline(errors
  *
  * `pid` 0 is the calling process.
  *
- * Does not block. Manual page: getsid(2).
+ * Does not block. Since Linux 2.0. Manual page: getsid(2).
  *
  * @category process
  * @since 0.1.0
@@ -490,7 +490,7 @@ export const setpriority = (which: number, who: number, priority: number): Effec
  * `which` is `IOPRIO_WHO_PROCESS`, `IOPRIO_WHO_PGRP` or `IOPRIO_WHO_USER`; `who` 0 is the caller's own. The class
  * (`IOPRIO_CLASS_*`) is in the bits from `IOPRIO_CLASS_SHIFT` on, the level in those of `IOPRIO_PRIO_MASK`.
  *
- * Does not block. Manual page: ioprio_get(2).
+ * Does not block. Since Linux 2.6.13. Manual page: ioprio_get(2).
  *
  * @category process
  * @since 0.1.0
@@ -506,7 +506,7 @@ export const ioprio_get = (which: number, who: number): Effect.Effect<number, er
  * `IOPRIO_WHO_PROCESS` the thread that JavaScript runs on. `ioprio` is `(class << IOPRIO_CLASS_SHIFT) | level`, the
  * level from 0, the highest, to 7.
  *
- * Does not block. Manual page: ioprio_set(2).
+ * Does not block. Since Linux 2.6.13. Manual page: ioprio_set(2).
  *
  * @category process
  * @since 0.1.0
@@ -519,7 +519,7 @@ export const ioprio_set = (which: number, who: number, ioprio: number): Effect.E
  *
  * The thread that gives way is the one JavaScript runs on; `Effect.yieldNow` is what lets other fibers run.
  *
- * Does not block. Manual page: sched_yield(2).
+ * Does not block. Since Linux 2.0. Manual page: sched_yield(2).
  *
  * @category process
  * @since 0.1.0
@@ -531,7 +531,7 @@ export const sched_yield: Effect.Effect<void> = inline(infallible("sched_yield")
  *
  * `pid` 0 is the thread that JavaScript runs on.
  *
- * Does not block. Manual page: sched_setparam(2).
+ * Does not block. Since Linux 2.0. Manual page: sched_setparam(2).
  *
  * @category process
  * @since 0.1.0
@@ -544,7 +544,7 @@ export const sched_setparam = (pid: number, param: Abi.sched_param): Effect.Effe
  *
  * `pid` 0 is the thread that JavaScript runs on.
  *
- * Does not block. Manual page: sched_getparam(2).
+ * Does not block. Since Linux 2.0. Manual page: sched_getparam(2).
  *
  * @category process
  * @since 0.1.0
@@ -564,7 +564,7 @@ export const sched_getparam = (pid: number): Effect.Effect<Abi.sched_param, erro
  * `pid` 0 is the thread that JavaScript runs on. `policy` is `SCHED_NORMAL`, `SCHED_BATCH` or `SCHED_IDLE` with
  * priority 0, or `SCHED_FIFO` or `SCHED_RR` with one from 1 to 99; `SCHED_RESET_ON_FORK` can be or-ed.
  *
- * Does not block. Manual page: sched_setscheduler(2).
+ * Does not block. Since Linux 2.0. Manual page: sched_setscheduler(2).
  *
  * @category process
  * @since 0.1.0
@@ -578,7 +578,7 @@ export const sched_setscheduler = (pid: number, policy: number, param: Abi.sched
  *
  * `pid` 0 is the thread that JavaScript runs on.
  *
- * Does not block. Manual page: sched_getscheduler(2).
+ * Does not block. Since Linux 2.0. Manual page: sched_getscheduler(2).
  *
  * @category process
  * @since 0.1.0
@@ -589,7 +589,7 @@ export const sched_getscheduler = (pid: number): Effect.Effect<number, errors.Sc
 /**
  * `sched_get_priority_max(policy)`—The highest priority that a policy, one of `SCHED_*`, has.
  *
- * Does not block. Manual page: sched_get_priority_max(2).
+ * Does not block. Since Linux 2.0. Manual page: sched_get_priority_max(2).
  *
  * @category process
  * @since 0.1.0
@@ -600,7 +600,7 @@ export const sched_get_priority_max = (policy: number): Effect.Effect<number, er
 /**
  * `sched_get_priority_min(policy)`—The lowest priority that a policy, one of `SCHED_*`, has.
  *
- * Does not block. Manual page: sched_get_priority_min(2).
+ * Does not block. Since Linux 2.0. Manual page: sched_get_priority_min(2).
  *
  * @category process
  * @since 0.1.0
@@ -614,7 +614,7 @@ export const sched_get_priority_min = (policy: number): Effect.Effect<number, er
  * `pid` 0 is the thread that JavaScript runs on. For other policies the kernel tells the slice that it would give
  * now, or 0.
  *
- * Does not block. Manual page: sched_rr_get_interval(2).
+ * Does not block. Since Linux 2.0. Manual page: sched_rr_get_interval(2).
  *
  * @category process
  * @since 0.1.0
@@ -654,7 +654,7 @@ export const sched_getattr = (pid: number, flags: number = 0): Effect.Effect<Abi
  * `persona` is of `PER_*` and flags such as `ADDR_NO_RANDOMIZE`; 0xffffffff changes nothing. Acts on the thread that
  * JavaScript runs on, and is inherited by programs that it starts.
  *
- * Does not block. Manual page: personality(2).
+ * Does not block. Since Linux 1.2. Manual page: personality(2).
  *
  * @category process
  * @since 0.1.0
@@ -669,7 +669,7 @@ export const personality = (persona: number): Effect.Effect<number, errors.Perso
  * JavaScript runs on: its calls that are made on other threads stay where they were. `CLONE_NEWUSER`, `CLONE_THREAD`,
  * `CLONE_SIGHAND` and `CLONE_VM` fail with `EINVAL`, as the process has more than one thread.
  *
- * Does not block. Manual page: unshare(2).
+ * Does not block. Since Linux 2.6.16. Manual page: unshare(2).
  *
  * @category process
  * @since 0.1.0
@@ -699,13 +699,13 @@ export const setns = (fd: number, nstype: number = 0): Effect.Effect<void, error
  * `option` is one of `PR_*` and says what the other arguments are: numbers, or buffers where it reads or writes
  * memory, which must be as large as the option wants. Most options act on the thread that JavaScript runs on.
  *
- * Does not block. Manual page: prctl(2).
+ * Does not block. Since Linux 2.2. Manual page: prctl(2).
  *
  * @category process
  * @since 0.1.0
  */
 export const prctl = (option: number, arg2: number | bigint | Buffer | null = 0, arg3: number | bigint | Buffer | null = 0, arg4: number | bigint | Buffer | null = 0, arg5: number | bigint | Buffer | null = 0): Effect.Effect<number, errors.PrctlError> =>
-  inline(errors.prctl, (call) => call(nr.prctl, int("option", option), word("arg2", arg2), word("arg3", arg3), word("arg4", arg4), word("arg5", arg5)), number)
+  inline(errors.prctl, (call) => call(nr.prctl, int("option", option), word("arg2", atLeast("arg2", arg2, prctlSize(option))), word("arg3", arg3), word("arg4", arg4), word("arg5", arg5)), number)
 
 /**
  * `iopl(level)`—Sets the level of access to all I/O ports of this thread, from 0 to 3.

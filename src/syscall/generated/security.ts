@@ -5,7 +5,7 @@ import * as Abi from "../../Abi.ts"
 import * as errors from "../../errors/calls.ts"
 import { type Buffer, bufferLength, descriptor, int, type PathLike, pathBytes, word } from "../../internal/arguments.ts"
 import { inline } from "../../internal/invoke.ts"
-import { nothing, number } from "../convert.ts"
+import { atLeast, nothing, number } from "../convert.ts"
 import { nr } from "../raw.ts"
 
 /**
@@ -21,7 +21,7 @@ import { nr } from "../raw.ts"
  * @since 0.1.0
  */
 export const seccomp = (operation: number, flags: number, argument: number | bigint | Buffer | null): Effect.Effect<number, errors.SeccompError> =>
-  inline(errors.seccomp, (call) => call(nr.seccomp, int("operation", operation), int("flags", flags), word("argument", argument)), number)
+  inline(errors.seccomp, (call) => call(nr.seccomp, int("operation", operation), int("flags", flags), word("argument", atLeast("argument", argument, [0, 16, 4, 6][operation] ?? 0))), number)
 
 /**
  * `landlock_restrict_self(ruleset_fd, flags)`—Puts the calling thread, and what it starts, under a ruleset for good.
@@ -56,7 +56,7 @@ export const bpf = (command: number, attr: Buffer): Effect.Effect<number, errors
  *
  * `keyring` is a number or one of `KEY_SPEC_*`.
  *
- * Made on the JavaScript thread, as it is about the calling thread. Manual page: add_key(2).
+ * Made on the JavaScript thread, as it is about the calling thread. Since Linux 2.6.10. Manual page: add_key(2).
  *
  * @category security
  * @since 0.1.0
@@ -68,7 +68,7 @@ export const add_key = (type: PathLike, description: PathLike, payload: Buffer |
  * `request_key(type, description, callout, keyring)`—Finds a key, or has it made; returns its number.
  *
  * Made on the JavaScript thread, whose keyrings it searches; with `callout` it waits for a program that makes the
- * key: make that with `callBlocking`. Manual page: request_key(2).
+ * key: make that with `callBlocking`. Since Linux 2.6.10. Manual page: request_key(2).
  *
  * @category security
  * @since 0.1.0
@@ -80,13 +80,13 @@ export const request_key = (type: PathLike, description: PathLike, callout: Path
  * `keyctl(operation, arg2, arg3, arg4, arg5)`—Manages keys; what the arguments are and what comes back depends on the
  * operation, one of `KEYCTL_*`.
  *
- * Made on the JavaScript thread, as it is about the calling thread. Manual page: keyctl(2).
+ * Made on the JavaScript thread, as it is about the calling thread. Since Linux 2.6.10. Manual page: keyctl(2).
  *
  * @category security
  * @since 0.1.0
  */
 export const keyctl = (operation: number, arg2: number | bigint | Buffer | null = 0, arg3: number | bigint | Buffer | null = 0, arg4: number | bigint | Buffer | null = 0, arg5: number | bigint | Buffer | null = 0): Effect.Effect<number, errors.KeyctlError> =>
-  inline(errors.keyctl, (call) => call(nr.keyctl, int("operation", operation), word("arg2", arg2), word("arg3", arg3), word("arg4", arg4), word("arg5", arg5)), number)
+  inline(errors.keyctl, (call) => call(nr.keyctl, int("operation", operation), word("arg2", arg2), word("arg3", atLeast("arg3", arg3, typeof arg4 === "number" ? arg4 : 0)), word("arg4", arg4), word("arg5", arg5)), number)
 
 /**
  * `perf_event_open(attr, pid, cpu, group_fd, flags)`—Opens a performance event: something to count or to sample.

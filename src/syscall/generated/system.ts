@@ -5,7 +5,7 @@ import * as Abi from "../../Abi.ts"
 import * as errors from "../../errors/calls.ts"
 import { type Buffer, bufferLength, descriptor, int, long, type PathLike, pathBytes, word } from "../../internal/arguments.ts"
 import { inline, onThisThread, run } from "../../internal/invoke.ts"
-import { memoryAt, nothing, number } from "../convert.ts"
+import { atLeast, memoryAt, nothing, number } from "../convert.ts"
 import { absent, infallible } from "../policy.ts"
 import { nr } from "../raw.ts"
 
@@ -55,7 +55,7 @@ export const sysinfo: Effect.Effect<Abi.sysinfo, errors.SysinfoError> = run({
  * @since 0.1.0
  */
 export const syslog = (type: number, buffer: Buffer | null, length: number): Effect.Effect<number, errors.SyslogError> =>
-  inline(errors.syslog, (call) => call(nr.syslog, int("type", type), buffer, int("length", length)), number)
+  inline(errors.syslog, (call) => call(nr.syslog, int("type", type), atLeast("buffer", buffer, length), int("length", length)), number)
 
 /**
  * `sethostname(name)`—Sets the machine's name, as bytes without a NUL.
@@ -185,13 +185,13 @@ export const delete_module = (name: PathLike, flags: number): Effect.Effect<void
  *
  * `segments` is an array of `count` structures `kexec_segment`; `flags` are of `KEXEC_*`.
  *
- * Does not block. Manual page: kexec_load(2).
+ * Does not block. Since Linux 2.6.13. Manual page: kexec_load(2).
  *
  * @category system
  * @since 0.1.0
  */
 export const kexec_load = (entry: number | bigint, count: number | bigint, segments: Buffer | null, flags: number | bigint): Effect.Effect<void, errors.KexecLoadError> =>
-  inline(errors.kexec_load, (call) => call(nr.kexec_load, long("entry", entry), long("count", count), segments, long("flags", flags)), nothing)
+  inline(errors.kexec_load, (call) => call(nr.kexec_load, long("entry", entry), long("count", count), atLeast("segments", segments, 32 * Number(count)), long("flags", flags)), nothing)
 
 /**
  * `kexec_file_load(kernel_fd, initrd_fd, length, command_line, flags)`—Loads another kernel, from files, to restart
@@ -208,7 +208,7 @@ export const kexec_file_load = (kernel_fd: number, initrd_fd: number, length: nu
   run({
     errors: errors.kexec_file_load,
     nr: nr.kexec_file_load,
-    prepare: () => [descriptor("kernel_fd", kernel_fd), descriptor("initrd_fd", initrd_fd), long("length", length), command_line, long("flags", flags)],
+    prepare: () => [descriptor("kernel_fd", kernel_fd), descriptor("initrd_fd", initrd_fd), long("length", length), atLeast("command_line", command_line, length), long("flags", flags)],
     decode: nothing,
     options: { directions: 64 },
     subject: { fd: kernel_fd }
@@ -225,12 +225,13 @@ export const kexec_file_load = (kernel_fd: number, initrd_fd: number, length: nu
  * @since 0.1.0
  */
 export const riscv_hwprobe = (pairs: Buffer, count: number | bigint, cpu_count: number | bigint, cpus: Buffer | null, flags: number = 0): Effect.Effect<void, errors.RiscvHwprobeError> =>
-  inline(errors.riscv_hwprobe, (call) => call(nr.riscv_hwprobe ?? absent, pairs, long("count", count), long("cpu_count", cpu_count), cpus, int("flags", flags)), nothing)
+  inline(errors.riscv_hwprobe, (call) => call(nr.riscv_hwprobe ?? absent, atLeast("pairs", pairs, 16 * Number(count)), long("count", count), long("cpu_count", cpu_count), atLeast("cpus", cpus, cpu_count), int("flags", flags)), nothing)
 
 /**
  * `riscv_flush_icache(start, end, flags)`—Makes RISC-V processors see code that was written.
  *
- * Does not block. Only on riscv64; elsewhere it fails with `ENOSYS`. Manual page: riscv_flush_icache(2).
+ * Does not block. Since Linux 4.15. Only on riscv64; elsewhere it fails with `ENOSYS`. Manual page:
+ * riscv_flush_icache(2).
  *
  * @category system
  * @since 0.1.0

@@ -39,7 +39,7 @@ export const settimeofday = (tv: Abi.timeval | null, tz: Abi.timezone | null = n
  *
  * `clock` is `CLOCK_REALTIME`, which needs `CAP_SYS_TIME`, or that of a device (see `clock_getres`).
  *
- * Does not block. Manual page: clock_settime(2).
+ * Does not block. Since Linux 2.6. Manual page: clock_settime(2).
  *
  * @category time
  * @since 0.1.0
@@ -52,7 +52,7 @@ export const clock_settime = (clock: number, tp: Abi.timespec): Effect.Effect<vo
  *
  * The clocks of a process and of a device have numbers too: `(~pid << 3) | 2` and `(~fd << 3) | 3`.
  *
- * Does not block. Manual page: clock_getres(2).
+ * Does not block. Since Linux 2.6. Manual page: clock_getres(2).
  *
  * @category time
  * @since 0.1.0
@@ -73,7 +73,7 @@ export const clock_getres = (clock: number): Effect.Effect<Abi.timespec, errors.
  * `clock` is one of `CLOCK_*` but `CLOCK_THREAD_CPUTIME_ID`. A time to sleep until is an `Abi.timespec`.
  * `Effect.sleep` is what a program wants that only means to wait.
  *
- * Can block: made on another thread; interruptible. Manual page: clock_nanosleep(2).
+ * Can block: made on another thread; interruptible. Since Linux 2.6. Manual page: clock_nanosleep(2).
  *
  * @category time
  * @since 0.1.0
@@ -94,7 +94,7 @@ export const clock_nanosleep = (clock: number, flags: number, request: Duration.
  * With `TIMER_ABSTIME` in `flags`, `it_value` is a time of the timer's clock and not a span. An `it_value` of 0 stops
  * it; `it_interval` is the time between later expirations, 0 for none.
  *
- * Does not block. Manual page: timer_settime(2).
+ * Does not block. Since Linux 2.6. Manual page: timer_settime(2).
  *
  * @category time
  * @since 0.1.0
@@ -111,7 +111,7 @@ export const timer_settime = (timerid: number, flags: number, value: Abi.itimers
 /**
  * `timer_gettime(timerid)`—Tells what is left of a timer, and its interval.
  *
- * Does not block. Manual page: timer_gettime(2).
+ * Does not block. Since Linux 2.6. Manual page: timer_gettime(2).
  *
  * @category time
  * @since 0.1.0
@@ -128,7 +128,7 @@ export const timer_gettime = (timerid: number): Effect.Effect<Abi.itimerspec, er
 /**
  * `timer_getoverrun(timerid)`—How often a timer has expired beside the time that its last signal was for.
  *
- * Does not block. Manual page: timer_getoverrun(2).
+ * Does not block. Since Linux 2.6. Manual page: timer_getoverrun(2).
  *
  * @category time
  * @since 0.1.0
@@ -139,7 +139,7 @@ export const timer_getoverrun = (timerid: number): Effect.Effect<number, errors.
 /**
  * `timer_delete(timerid)`—Deletes a timer.
  *
- * Does not block. Manual page: timer_delete(2).
+ * Does not block. Since Linux 2.6. Manual page: timer_delete(2).
  *
  * @category time
  * @since 0.1.0

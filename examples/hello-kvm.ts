@@ -7,7 +7,7 @@
 import { readdirSync } from "node:fs"
 import { NodeRuntime } from "@effect/platform-node"
 import { Effect } from "effect"
-import { type Errno, Kvm } from "effect-linux"
+import { Errno, Kvm } from "effect-linux"
 
 const guestAddress = 0x1000
 const port = 0x3f8 // where a PC has its first serial line
@@ -82,21 +82,26 @@ const main = Effect.gen(function* () {
   )
 })
 
-/** Ends the program with one line and a code of its own. */
-const explain = (exitCode: number, advice: string) => (error: Errno.Errno) =>
-  Effect.sync(() => {
-    console.error(`no virtual machine: ${error.message}: ${advice}`)
-    process.exitCode = exitCode
-  })
-
 const noKvm = "there is no KVM in this kernel; load the module kvm_intel or kvm_amd, or allow nested virtualization"
+const notAllowed =
+  "you may not use it; join the group kvm (sudo usermod -aG kvm $USER) and log in again, or give the container the device"
+
+/** What to do about `/dev/kvm` that does not open, and the code that the program ends with. */
+const advice: { readonly [tag: string]: readonly [exitCode: number, advice: string] } = {
+  ENOENT: [3, noKvm],
+  ENODEV: [3, noKvm],
+  ENXIO: [3, noKvm],
+  EACCES: [4, notAllowed],
+  EPERM: [4, notAllowed]
+}
 
 main.pipe(
-  Effect.catchTags({
-    ENOENT: explain(3, noKvm),
-    ENODEV: explain(3, noKvm),
-    ENXIO: explain(3, noKvm),
-    EACCES: explain(4, "you may not use it; join the group kvm (sudo usermod -aG kvm $USER) and log in again")
-  }),
+  Effect.catchIf(Errno.isErrno, (error) =>
+    Effect.sync(() => {
+      const [exitCode, what] = advice[error._tag] ?? [5, "this is not the /dev/kvm that it should be"]
+      console.error(`no virtual machine: ${error.message}: ${what}`)
+      process.exitCode = exitCode
+    })
+  ),
   NodeRuntime.runMain
 )

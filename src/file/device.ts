@@ -22,6 +22,17 @@ import { type File, own } from "./model.ts"
  *
  * Made on the JavaScript thread. Manual page: ioctl(2).
  *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { File, Ioctl, Struct } from "effect-linux"
+ *
+ * // how many bytes wait in a pipe, socket or terminal
+ * const FIONREAD = Ioctl.read(Ioctl.anyDevice, 0x541b, Struct.i32)
+ *
+ * const waiting = (file: File.File) => File.ioctl(file, FIONREAD)
+ * ```
+ *
  * @category devices
  * @since 0.1.0
  */

@@ -18,6 +18,18 @@ import { Seek, seek } from "./transfer.ts"
  *
  * Can wait for a disk or server. Manual page: statx(2).
  *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { File } from "effect-linux"
+ *
+ * const modified = Effect.gen(function* () {
+ *   const file = yield* File.open("/etc/hostname", { pathOnly: true })
+ *   const { stx_mtime } = yield* File.stat(file)
+ *   return stx_mtime.tv_sec
+ * }).pipe(Effect.scoped)
+ * ```
+ *
  * @category metadata
  * @since 0.1.0
  */
@@ -115,6 +127,17 @@ const entriesAtOnce = 32 * 1024
  *
  * Each run of the stream starts at the beginning; two at a time on one `File` share its offset and get in each other's
  * way. Can wait for a disk or server. Manual page: getdents64(2).
+ *
+ * @example
+ * ```ts
+ * import { Effect, Stream } from "effect"
+ * import { File } from "effect-linux"
+ *
+ * const names = Effect.gen(function* () {
+ *   const directory = yield* File.open("/etc", { directory: true })
+ *   return yield* Stream.runCollect(Stream.map(File.entries(directory), ({ name }) => name))
+ * }).pipe(Effect.scoped)
+ * ```
  *
  * @category directories
  * @since 0.1.0

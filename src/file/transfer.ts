@@ -17,6 +17,19 @@ import { type File, own } from "./model.ts"
  *
  * Can wait; interruptible. Manual page: read(2).
  *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { File } from "effect-linux"
+ *
+ * const magic = Effect.gen(function* () {
+ *   const file = yield* File.open("/bin/sh")
+ *   const buffer = new Uint8Array(4)
+ *   yield* File.read(file, buffer)
+ *   return buffer // 0x7f, "ELF"
+ * }).pipe(Effect.scoped)
+ * ```
+ *
  * @category reading
  * @since 0.1.0
  */
@@ -27,6 +40,17 @@ export const read = (file: File<unknown>, buffer: Buffer): Effect.Effect<number,
  * Writes `buffer` at the file offset; returns the number of bytes, which may be fewer: see {@link writeAll}.
  *
  * Can wait; interruptible. Manual page: write(2).
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { File } from "effect-linux"
+ *
+ * const hello = Effect.gen(function* () {
+ *   const file = yield* File.open("/tmp/hello", { access: "write", create: true, truncate: true, mode: 0o644 })
+ *   return yield* File.write(file, new TextEncoder().encode("hello")) // 5
+ * }).pipe(Effect.scoped)
+ * ```
  *
  * @category writing
  * @since 0.1.0
@@ -140,6 +164,17 @@ export const writeAll = Effect.fnUntraced(function* (
 /**
  * The file from its offset to its end as a stream of chunks of at most `chunkSize` bytes (64 KiB), each its own memory.
  *
+ * @example
+ * ```ts
+ * import { Effect, Stream } from "effect"
+ * import { File } from "effect-linux"
+ *
+ * const size = Effect.gen(function* () {
+ *   const file = yield* File.open("/etc/passwd")
+ *   return yield* Stream.runFold(File.stream(file), () => 0, (sum: number, chunk) => sum + chunk.length)
+ * }).pipe(Effect.scoped)
+ * ```
+ *
  * @category reading
  * @since 0.1.0
  */
@@ -203,6 +238,18 @@ const whence = {
  * Moves the file offset; returns the new one, in bytes from the start.
  *
  * Does not block. Manual page: lseek(2).
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { File } from "effect-linux"
+ *
+ * const lastLine = Effect.gen(function* () {
+ *   const file = yield* File.open("/etc/passwd")
+ *   yield* File.seek(file, File.Seek.end(-64))
+ *   return yield* File.readAll(file)
+ * }).pipe(Effect.scoped)
+ * ```
  *
  * @category offset
  * @since 0.1.0

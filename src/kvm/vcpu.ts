@@ -118,6 +118,14 @@ export type CreateVcpuError = Ioctl.RequestError<typeof KVM_CREATE_VCPU> | File.
  *
  * Request `KVM_CREATE_VCPU`.
  *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Kvm } from "effect-linux"
+ *
+ * const pair = (vm: Kvm.Vm) => Effect.all([Kvm.createVcpu(vm, 0), Kvm.createVcpu(vm, 1)])
+ * ```
+ *
  * @category vCPUs
  * @since 0.1.0
  */
@@ -220,6 +228,19 @@ const threadOf = (state: VcpuState): Effect.Effect<Syscall.Thread, Syscall.MakeT
  * came at the same moment is not lost: the next run gives it. Fails with `EBUSY` while another fiber runs it.
  *
  * Request `KVM_RUN`.
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Kvm } from "effect-linux"
+ *
+ * // runs until the guest halts, a second at most
+ * const untilHalt = (vcpu: Kvm.Vcpu) =>
+ *   Kvm.run(vcpu).pipe(
+ *     Effect.repeat({ until: ({ _tag }) => _tag === "Hlt" }),
+ *     Effect.timeout("1 second")
+ *   )
+ * ```
  *
  * @category running
  * @since 0.1.0

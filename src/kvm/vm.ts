@@ -60,6 +60,17 @@ export type CreateVmError = Ioctl.RequestError<typeof KVM_CREATE_VM> | File.From
  *
  * Request `KVM_CREATE_VM`.
  *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Kvm } from "effect-linux"
+ *
+ * const canMapReadOnly = Effect.gen(function* () {
+ *   const vm = yield* Kvm.createVm()
+ *   return (yield* Kvm.checkExtension(vm, Kvm.KVM_CAP_READONLY_MEM)) !== 0
+ * }).pipe(Effect.scoped, Effect.provide(Kvm.layer))
+ * ```
+ *
  * @category machines
  * @since 0.1.0
  */
@@ -158,6 +169,19 @@ export interface MemoryOptions {
  * Gives a guest fresh memory, all zeros, for as long as the scope is open.
  *
  * Requests `KVM_SET_USER_MEMORY_REGION`.
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Kvm } from "effect-linux"
+ *
+ * const withCode = (vm: Kvm.Vm, code: Uint8Array) =>
+ *   Effect.gen(function* () {
+ *     const memory = yield* Kvm.addMemory(vm, { slot: 0, guestAddress: 0x1000, size: 0x10000 })
+ *     memory.bytes.set(code)
+ *     return memory
+ *   })
+ * ```
  *
  * @category memory
  * @since 0.1.0

@@ -194,6 +194,21 @@ export interface Call {
  * A trampoline that reports each call when it is over, in the order in which they end. A call whose fiber is interrupted
  * while it waits is not reported.
  *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Syscall } from "effect-linux"
+ *
+ * declare const program: Effect.Effect<void>
+ *
+ * const traced = program.pipe(
+ *   Effect.provideService(
+ *     Syscall.Trampoline,
+ *     Syscall.record(Syscall.kernel, ({ name, result }) => console.log(name, "=", result))
+ *   )
+ * )
+ * ```
+ *
  * @category trampoline
  * @since 0.1.0
  */
@@ -277,6 +292,16 @@ export const callBig = (nr: number, ...args: ReadonlyArray<Argument>): Effect.Ef
  *
  * The kernel works on copies of the buffers (not of shared ones, which it gets themselves), and what it wrote is copied
  * back when the call is over: JavaScript may do with its buffers what it likes meanwhile.
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Syscall } from "effect-linux"
+ *
+ * // gives up after a second, and the pipe is as it was
+ * const readOrGiveUp = (fd: number, buffer: Uint8Array) =>
+ *   Syscall.callBlocking(Syscall.nr.read, fd, buffer, buffer.length).pipe(Effect.timeout("1 second"))
+ * ```
  *
  * @category raw
  * @since 0.1.0

@@ -487,7 +487,7 @@ describe("a hostile argument does not end the process", () => {
         const [reader] = Effect.runSync(Syscall.pipe2(Syscall.O_CLOEXEC))
         const buffer = new Uint8Array(512 << 20)
         const size = Number(/VmSize:\\s+(\\d+)/.exec(Fs.readFileSync("/proc/self/status", "utf8"))[1]) * 1024
-        const limit = BigUint64Array.of(BigInt(size) + (64n << 20n), 2n ** 64n - 1n)
+        const limit = BigUint64Array.of(BigInt(size) + (256n << 20n), 2n ** 64n - 1n)
         Effect.runSync(Syscall.call(${nr.prlimit64}, 0, 9, limit, null))
         const exit = await Effect.runPromiseExit(Syscall.callBlocking(${nr.close}, -1, buffer))
         console.log(Exit.isFailure(exit) ? "refused" : "made")`)

@@ -27,20 +27,31 @@ class MappedMemory {
  public:
   std::map<void*, Shown*> by_address;
 
-  void Forget(const Shown* shown) {
+  // Whether it was still there: its owner has not released it.
+  bool Forget(const Shown* shown) {
     auto found = by_address.find(shown->address);
     // The address may meanwhile belong to a newer mapping.
-    if (found != by_address.end() && found->second == shown) by_address.erase(found);
+    if (found == by_address.end() || found->second != shown) return false;
+    by_address.erase(found);
+    return true;
   }
 };
 
 namespace {
 
-// The runtime no longer shows the memory to anybody. Called on the JavaScript thread, some time after the fact.
-void OnUnreachable(napi_env, void*, void* hint) {
+// Whether no JavaScript runs in the environment any more: every question to an object is refused then.
+bool IsGoing(napi_env env) {
+  napi_value global;
+  bool has = false;
+  return napi_get_global(env, &global) != napi_ok || napi_has_named_property(env, global, "Object", &has) != napi_ok;
+}
+
+// The runtime no longer shows the memory to anybody. Called on the JavaScript thread, some time after the fact; for what
+// was never released, when the environment goes, before its hooks are run.
+void OnUnreachable(napi_env env, void*, void* hint) {
   std::unique_ptr<Shown> shown(static_cast<Shown*>(hint));
-  shown->registry->Forget(shown.get());
-  if (shown->retired) munmap(shown->address, shown->length);
+  const bool never_released = shown->registry->Forget(shown.get()) && IsGoing(env);
+  if (shown->retired || never_released) munmap(shown->address, shown->length);
 }
 
 // show(address, length): ArrayBuffer over memory that is mapped there.

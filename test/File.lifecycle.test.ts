@@ -346,3 +346,12 @@ describe("an error of an operation", () => {
     })
   )
 })
+
+describe("writing nothing", () => {
+  it.live("to a closed File is EBADF as well", () =>
+    Effect.gen(function* () {
+      const file = yield* Effect.scoped(File.open("/dev/null", { access: "write" }))
+      assert.strictEqual((yield* Effect.flip(File.writeAll(file, new Uint8Array())))._tag, "EBADF")
+    })
+  )
+})

@@ -1,7 +1,7 @@
 /** Guests that run for ever, and fibers that do not: interruption, at any moment. */
 import { assert } from "@effect/vitest"
 import { Deferred, Effect, Exit, Fiber, Scope } from "effect"
-import { Kvm, Syscall } from "../src/index.ts"
+import { File, Kvm, Syscall } from "../src/index.ts"
 import {
   comesTrue,
   counted,
@@ -293,6 +293,37 @@ describeKvm("closing a vCPU that another fiber runs", () => {
         assert.isFalse(Exit.hasDies(exit), `${at}: ${exit}`)
       }
       assert.deepStrictEqual(yield* holdings, before)
+    })
+  )
+})
+
+describeKvm("closing the file of a vCPU whose guest spins", () => {
+  itKvm(
+    "ends the run with EBADF and waits for it",
+    Effect.gen(function* () {
+      const { memory, vcpu } = yield* makeGuest([...memoryCounter])
+      const run = yield* Effect.forkChild(Effect.flip(Kvm.run(vcpu)))
+      assert.isTrue(yield* comesTrue(() => counted(memory) > 0))
+      yield* File.close(vcpu.file)
+      const reached = counted(memory)
+      assert.strictEqual((yield* Fiber.join(run))._tag, "EBADF")
+      yield* turns(20)
+      assert.strictEqual(counted(memory), reached)
+    })
+  )
+
+  itKvm(
+    "never sends the run to another file that got its number",
+    Effect.gen(function* () {
+      for (let round = 0; round < 30; round++) {
+        yield* Effect.gen(function* () {
+          const { vcpu } = yield* makeGuest([...spin])
+          const run = yield* Effect.forkChild(Effect.flip(Kvm.run(vcpu)), { startImmediately: true })
+          yield* File.close(vcpu.file)
+          yield* File.open("/etc/passwd")
+          assert.strictEqual((yield* Fiber.join(run))._tag, "EBADF")
+        }).pipe(Effect.scoped)
+      }
     })
   )
 })

@@ -279,3 +279,44 @@ describe("memory that is shorter than the other arguments say", () => {
     })
   )
 })
+
+describe("what is not what it says", () => {
+  it.effect("is seen through: a subclass that claims more bytes than it has", () =>
+    Effect.gen(function* () {
+      class Claims extends Uint8Array {
+        override get byteLength(): number {
+          return 1 << 20
+        }
+      }
+      const fd = yield* memfd
+      yield* Syscall.write(fd, new Uint8Array(64).fill(1))
+      const calls = yield* Effect.sync(() => [] as Array<Syscall.Call>)
+      const traced = Syscall.record(Syscall.kernel, (call) => calls.push(call))
+      const count = yield* Syscall.pread64(fd, new Claims(16), 0).pipe(
+        Effect.provideService(Syscall.Trampoline, traced)
+      )
+      assert.strictEqual(count, 16)
+      assert.strictEqual(calls[0]?.args[2], 16)
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("is refused: a path whose buffer is detached, a call number of more than 32 bits", () =>
+    Effect.gen(function* () {
+      const path = new TextEncoder().encode("/etc/passwd")
+      structuredClone(path.buffer, { transfer: [path.buffer] })
+      const error = yield* refused(Syscall.openat(AT_FDCWD, path, O_RDONLY))
+      assert.strictEqual(error.errno, codes.EFAULT)
+      for (const number of [2 ** 32 + Syscall.nr.getpid, -(2 ** 32) + Syscall.nr.getpid, 2 ** 40]) {
+        assert.strictEqual((yield* Effect.flip(Syscall.call(number)))._tag, "EINVAL")
+      }
+    })
+  )
+
+  it.live("is a defect: a thread that is none", () =>
+    Effect.gen(function* () {
+      // @ts-expect-error it has no identifier
+      const exit = yield* Effect.exit(Syscall.callOn({}, Syscall.nr.getpid))
+      assert.isTrue(Exit.isFailure(exit) && Cause.hasDies(exit.cause))
+    })
+  )
+})

@@ -6,7 +6,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber } from "effect"
 import { Errno, Syscall } from "../src/index.ts"
 import { asleepIn, directory, eventfd, pipe } from "./support/fds.ts"
-import { eventually, openFds, threads } from "./support/process.ts"
+import { eventually, mappings, openFds, threads } from "./support/process.ts"
 import { addonPath, ended, message, program, worker } from "./support/program.ts"
 
 const { nr } = Syscall
@@ -73,6 +73,28 @@ describe("workers", () => {
       }).pipe(Effect.scoped)
     )
   )
+
+  it.live("leave no descriptor and no memory when terminated, though no finalizer of theirs runs", () => {
+    const shared = mappings(/\/dev\/zero \(deleted\)$/)
+    const terminated = Effect.gen(function* () {
+      const self = yield* inWorker(`
+        const { Effect, File, Mapping, Scope } = await library()
+        const scope = Effect.runSync(Scope.make())
+        await Effect.runPromise(Scope.provide(Effect.all([
+          File.open("/etc/passwd"),
+          Mapping.anonymous({ length: 1 << 20, shared: true })
+        ]), scope))
+        setInterval(() => {}, 1000)
+        post("holding")`)
+      assert.strictEqual(yield* message(self), "holding")
+      yield* terminate(self)
+    }).pipe(Effect.scoped)
+    return Effect.gen(function* () {
+      const before = yield* shared
+      yield* leavesNothing(terminated)
+      assert.strictEqual(yield* shared, before)
+    })
+  })
 
   it.live("end at once when terminated while calls are blocked, and what they read from is still whole", () =>
     leavesNothing(

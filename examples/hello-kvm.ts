@@ -14,25 +14,17 @@ const port = 0x3f8 // where a PC has its first serial line
 
 const text = new TextEncoder().encode("Hello from a KVM guest!\n")
 
-const code = Uint8Array.of(
-  0xbe,
-  0x12,
-  0x10, //   mov  si, 0x1012     the text, which follows the code
-  0xba,
-  0xf8,
-  0x03, //   mov  dx, 0x3f8
-  0xb9,
-  text.length,
-  0, // mov  cx, length
-  0xac, //             next: lodsb            al = [si++]
-  0xee, //               out  dx, al
-  0xe2,
-  0xfc, //         loop next
-  0xf4, //               hlt
-  0x90,
-  0x90,
-  0x90,
-  0x90 // (up to 0x1012)
+const code = Uint8Array.from(
+  [
+    [0xbe, 0x12, 0x10], //         mov  si, 0x1012     the text, which follows the code
+    [0xba, 0xf8, 0x03], //         mov  dx, 0x3f8
+    [0xb9, text.length, 0x00], //  mov  cx, length
+    [0xac], //               next: lodsb               al = [si++]
+    [0xee], //                     out  dx, al
+    [0xe2, 0xfc], //               loop next
+    [0xf4], //                     hlt
+    [0x90, 0x90, 0x90, 0x90] //    nop, up to 0x1012
+  ].flat()
 )
 
 // Node opens a descriptor of its own for standard output when that is first used: here, so that it is not counted below.

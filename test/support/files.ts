@@ -1,16 +1,11 @@
 /** Files, pipes and FIFOs for tests, and control over where a fiber gives way. */
 
-import { mkdtempSync, rmSync } from "node:fs"
-import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { Effect, Scheduler, type Scope, Stream } from "effect"
 import { type Errno, File, Ioctl, Struct, Syscall } from "../../src/index.ts"
+import { temporaryDirectory } from "./temporary.ts"
 
-/** An empty directory, removed with the scope. */
-export const temporaryDirectory = Effect.acquireRelease(
-  Effect.sync(() => mkdtempSync(join(tmpdir(), "effect-linux-"))),
-  (path) => Effect.sync(() => rmSync(path, { recursive: true, force: true }))
-)
+export { temporaryDirectory }
 
 /** The path of a file that is not there yet, in a directory of its own. */
 export const temporaryPath = Effect.map(temporaryDirectory, (directory) => join(directory, "file"))

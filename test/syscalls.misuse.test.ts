@@ -320,3 +320,35 @@ describe("what is not what it says", () => {
     })
   )
 })
+
+describe("a list that grows while it is looked at", () => {
+  it.effect("is passed with the length that was passed", () =>
+    Effect.gen(function* () {
+      const calls: Array<Syscall.Call> = []
+      const traced = Syscall.record(Syscall.kernel, (call) => calls.push(call))
+      const growing = () => {
+        const list = [new Uint8Array(1)]
+        Object.defineProperty(list, 0, {
+          get: () => {
+            if (list.length < 10) list.push(new Uint8Array(1))
+            return new Uint8Array(1)
+          }
+        })
+        return list
+      }
+      const transfers: ReadonlyArray<Effect.Effect<number, Errno.Errno>> = [
+        Syscall.preadv(-1, growing(), 0),
+        Syscall.readv(-1, growing()),
+        Syscall.vmsplice(-1, growing())
+      ]
+      for (const call of transfers) {
+        yield* Effect.flip(call).pipe(Effect.provideService(Syscall.Trampoline, traced))
+      }
+      assert.strictEqual(calls.length, 3)
+      for (const { args, name } of calls) {
+        const [, list, length] = args
+        assert.isTrue(Array.isArray(list) && list.length === length, name)
+      }
+    })
+  )
+})

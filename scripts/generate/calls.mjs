@@ -67,6 +67,9 @@ const sized = ({ name, size }) => (size === undefined ? name : `atLeast("${name}
 const maybe = ({ name, nullable }, expression) => (nullable ? `${name} === null ? null : ${expression}` : expression)
 const nullableType = ({ nullable }, type) => (nullable ? `${type} | null` : type)
 
+/** A list of buffers and its length come from one look at the list: one expression, two words. */
+const vectorWords = ({ name }) => [`...bufferVector("${name}", ${name})`, ""]
+
 /**
  * For each kind: the type of the parameter (none where the caller passes nothing), the words that the kernel gets, and
  * what the kernel does with the memory of each.
@@ -105,17 +108,17 @@ const kinds = {
   /** A list of buffers and their number. */
   iovin: {
     type: () => "ReadonlyArray<Buffer>",
-    words: ({ name }) => [`bufferList("${name}", ${name})`, `listLength("${name}", ${name})`],
+    words: vectorWords,
     direction: "in"
   },
   iovout: {
     type: () => "ReadonlyArray<Buffer>",
-    words: ({ name }) => [`bufferList("${name}", ${name})`, `listLength("${name}", ${name})`],
+    words: vectorWords,
     direction: "outCount"
   },
   iov: {
     type: () => "ReadonlyArray<Buffer>",
-    words: ({ name }) => [`bufferList("${name}", ${name})`, `listLength("${name}", ${name})`],
+    words: vectorWords,
     direction: "unknown"
   },
   /** An address or memory, passed as it is. */
@@ -277,7 +280,10 @@ const functionOf = (call) => {
   const errors = call.infallible === true ? `infallible("${call.name}")` : `errors.${call.name}`
   const errorType = call.infallible === true ? "never" : `errors.${pascalCase(call.name)}Error`
   const effect = `Effect.Effect<${type}${errorType === "never" ? "" : `, ${errorType}`}>`
-  const list = words.map(({ word }) => word).join(", ")
+  const list = words
+    .map(({ word }) => word)
+    .filter((word) => word !== "")
+    .join(", ")
   const body =
     call.way === "inline" && !/args/.test(decode)
       ? `inline(${errors}, (call) => call(${[number, list].filter((part) => part !== "").join(", ")}), ${decode}${
@@ -317,8 +323,7 @@ const sources = [
     "../convert.ts",
     [
       "atLeast",
-      "bufferList",
-      "listLength",
+      "bufferVector",
       "memoryAt",
       "nothing",
       "number",
@@ -336,7 +341,8 @@ const sources = [
 const imports = (body) => {
   // Strings and comments name parameters and calls, which may be called like a helper.
   const code = body.replace(/\/\*\*[\s\S]*?\*\//g, "").replace(/"[^"]*"/g, '""')
-  const uses = (name) => new RegExp(`(?<![\\w.])${name}(?![\\w]|\\??:)`).test(code)
+  // A member of something else is another thing; what is spread is not.
+  const uses = (name) => new RegExp(`(?<!\\w)(?<!(?<!\\.\\.)\\.)${name}(?![\\w]|\\??:)`).test(code)
   return [
     ...(uses("Duration") ? [`import type * as Duration from "effect/Duration"`] : []),
     `import type * as Effect from "effect/Effect"`,

@@ -5,12 +5,12 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Scope from "effect/Scope"
 import * as errors from "../errors/calls.ts"
-import { codes, EBADF } from "../errors/errnos.ts"
+import { EBADF } from "../errors/errnos.ts"
 import type { CallErrors } from "../errors/registry.ts"
 import type * as Ioctl from "../Ioctl.ts"
 import type { PathLike } from "../internal/arguments.ts"
 import * as constants from "../internal/constants.ts"
-import { Descriptor, retire, use } from "../internal/descriptor.ts"
+import { closedError, Descriptor, retire } from "../internal/descriptor.ts"
 import * as Syscall from "../Syscall.ts"
 import * as describe from "../syscall/descriptions.ts"
 import { adopt, type File, hold, own } from "./model.ts"
@@ -174,7 +174,11 @@ const onlyClosed: CallErrors<EBADF> = {
  * @category opening
  * @since 0.1.0
  */
-export const fd = (file: File<unknown>): Effect.Effect<number, EBADF> => use(own(file), onlyClosed, Exit.succeed)
+export const fd = (file: File<unknown>): Effect.Effect<number, EBADF> =>
+  Effect.suspend(() => {
+    const self = own(file)
+    return self.closed ? closedError(self, onlyClosed) : Exit.succeed(self.fd)
+  })
 
 /** Ends the use of a file and does one last thing with its number, which nobody else has then. */
 const retired = <A, E, E2>(
@@ -187,8 +191,7 @@ const retired = <A, E, E2>(
       const self = own(file)
       return Effect.flatMap(
         retire(self),
-        (mine): Effect.Effect<A, E | E2> =>
-          mine ? last(self.fd) : Exit.fail(errors.make(codes.EBADF, undefined, self.fd, "the File is closed"))
+        (mine): Effect.Effect<A, E | E2> => (mine ? last(self.fd) : closedError(self, errors))
       )
     })
   )

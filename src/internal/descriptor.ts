@@ -73,16 +73,9 @@ export const notAFile: Descriptor = Object.defineProperty(new Descriptor(-1, fal
 
 export const isDescriptor = (u: unknown): u is Descriptor => u instanceof Descriptor
 
-const closedError = <E>(self: Descriptor, errors: CallErrors<E>): Exit.Exit<never, E> =>
+/** What a closed file answers. */
+export const closedError = <E>(self: Descriptor, errors: CallErrors<E>): Exit.Exit<never, E> =>
   Exit.fail(errors.make(codes.EBADF, undefined, self.fd, "the File is closed"))
-
-/** Uses the number for something that does not wait, if the file is open. */
-export const use = <A, E, E2, R>(
-  self: Descriptor,
-  errors: CallErrors<E>,
-  f: (fd: number) => Effect.Effect<A, E2, R>
-): Effect.Effect<A, E | E2, R> =>
-  Effect.suspend((): Effect.Effect<A, E | E2, R> => (self.closed ? closedError(self, errors) : f(self.fd)))
 
 /** Runs a call that may wait, if the file is open; if it is closed meanwhile the call is called back and fails EBADF. */
 export const runOn = <A, E>(self: Descriptor, description: Description<A, E>): Effect.Effect<A, E> =>

@@ -86,8 +86,14 @@ export const bufferList = (name: string, list: ReadonlyArray<Buffer>): ReadonlyA
   })
 }
 
-/** The length of a list that `bufferList` has copied: what a getter may have added since is not passed. */
-export const listLength = (name: string, list: ReadonlyArray<Buffer>): number => bufferList(name, list).length
+/** The same with its length, as two arguments of a call: that of the copy, whatever the list has become. */
+export const bufferVector = (
+  name: string,
+  list: ReadonlyArray<Buffer>
+): [list: ReadonlyArray<Buffer>, length: number] => {
+  const copy = bufferList(name, list)
+  return [copy, copy.length]
+}
 
 const highestSignal = 64
 

@@ -19,7 +19,8 @@ import * as constants from "../internal/constants.ts"
 import { type Description, Misuse, onThisThread } from "../internal/invoke.ts"
 import type { Argument } from "../internal/native.ts"
 import { type BlockingOptions, Direction, directions, kernel } from "../internal/trampoline.ts"
-import { bufferList, memoryAt, nothing, number } from "./convert.ts"
+import * as Struct from "../Struct.ts"
+import { atLeast, bufferVector, memoryAt, nothing, number } from "./convert.ts"
 import { closeAbandoned } from "./policy.ts"
 import { nr } from "./raw.ts"
 
@@ -96,16 +97,10 @@ export const pwrite64 = (
   subject: { fd }
 })
 
-/** A list of buffers and how many they are. */
-const vector = (buffers: ReadonlyArray<Buffer>): [ReadonlyArray<Buffer>, number] => {
-  const list = bufferList("buffers", buffers)
-  return [list, list.length]
-}
-
 export const readv = (fd: number, buffers: ReadonlyArray<Buffer>): Description<number, errors.ReadvError> => ({
   errors: errors.readv,
   nr: nr.readv,
-  prepare: () => [descriptor("fd", fd), ...vector(buffers)],
+  prepare: () => [descriptor("fd", fd), ...bufferVector("buffers", buffers)],
   decode: number,
   options: readOptions,
   subject: { fd }
@@ -114,7 +109,7 @@ export const readv = (fd: number, buffers: ReadonlyArray<Buffer>): Description<n
 export const writev = (fd: number, buffers: ReadonlyArray<Buffer>): Description<number, errors.WritevError> => ({
   errors: errors.writev,
   nr: nr.writev,
-  prepare: () => [descriptor("fd", fd), ...vector(buffers)],
+  prepare: () => [descriptor("fd", fd), ...bufferVector("buffers", buffers)],
   decode: number,
   options: writeOptions,
   subject: { fd }
@@ -254,33 +249,30 @@ export const lseek = (fd: number, offset: number | bigint, whence: number): Desc
   subject: { fd }
 })
 
-/** The bytes that a command of fcntl reads or writes, for those that take a pointer: flock, f_owner_ex, a hint. */
-const fcntlSizes = new Map([
-  [constants.F_GETLK, 32],
-  [constants.F_SETLK, 32],
-  [constants.F_SETLKW, 32],
-  [constants.F_OFD_GETLK, 32],
-  [constants.F_OFD_SETLK, 32],
-  [constants.F_OFD_SETLKW, 32],
-  [constants.F_GETOWN_EX, 8],
-  [constants.F_SETOWN_EX, 8],
-  [constants.F_GETOWNER_UIDS, 8],
-  [constants.F_GET_RW_HINT, 8],
-  [constants.F_SET_RW_HINT, 8],
-  [constants.F_GET_FILE_RW_HINT, 8],
-  [constants.F_SET_FILE_RW_HINT, 8]
+/** What a command of fcntl reads or writes, for those that take a pointer. */
+const fcntlMemory = new Map<number, Struct.Layout<unknown, never>>([
+  [constants.F_GETLK, Abi.flock],
+  [constants.F_SETLK, Abi.flock],
+  [constants.F_SETLKW, Abi.flock],
+  [constants.F_OFD_GETLK, Abi.flock],
+  [constants.F_OFD_SETLK, Abi.flock],
+  [constants.F_OFD_SETLKW, Abi.flock],
+  [constants.F_GETOWN_EX, Abi.f_owner_ex],
+  [constants.F_SETOWN_EX, Abi.f_owner_ex],
+  [constants.F_GETOWNER_UIDS, Struct.array(Struct.u32, 2)],
+  [constants.F_GET_RW_HINT, Struct.u64],
+  [constants.F_SET_RW_HINT, Struct.u64],
+  [constants.F_GET_FILE_RW_HINT, Struct.u64],
+  [constants.F_SET_FILE_RW_HINT, Struct.u64]
 ])
 
 const fcntlArgument = (command: number, argument: number | bigint | Buffer | null): Argument => {
-  const size = fcntlSizes.get(command)
+  const size = fcntlMemory.get(command)?.size
   if (size === undefined || argument === null) return word("argument", argument)
   if (typeof argument === "number" || typeof argument === "bigint") {
     throw new Misuse(codes.EFAULT, `argument: command ${command} takes a buffer, not a number`)
   }
-  if (bufferLength("argument", argument) < size) {
-    throw new Misuse(codes.EFAULT, `argument: command ${command} needs ${size} bytes`)
-  }
-  return argument
+  return atLeast("argument", argument, size)
 }
 
 export const fcntl = (

@@ -5,11 +5,10 @@
 import type * as Effect from "effect/Effect"
 import * as Abi from "../Abi.ts"
 import * as errors from "../errors/calls.ts"
-import { codes } from "../errors/errnos.ts"
 import { type Buffer, bufferLength, descriptor, int, type PathLike, pathBytes, word } from "../internal/arguments.ts"
 import { SPLICE_F_NONBLOCK } from "../internal/constants.ts"
-import { inline, Misuse, onThisThread, run } from "../internal/invoke.ts"
-import { bufferList, memoryAt, nothing, number } from "./convert.ts"
+import { inline, onThisThread, run } from "../internal/invoke.ts"
+import { atLeast, bufferVector, memoryAt, nothing, number } from "./convert.ts"
 import * as describe from "./descriptions.ts"
 
 import { absent } from "./policy.ts"
@@ -143,10 +142,13 @@ export const vmsplice = (
 ): Effect.Effect<number, errors.VmspliceError> =>
   inline(
     errors.vmsplice,
-    (call) => {
-      const list = bufferList("buffers", buffers)
-      return call(nr.vmsplice, descriptor("fd", fd), list, list.length, int("flags", flags) | SPLICE_F_NONBLOCK)
-    },
+    (call) =>
+      call(
+        nr.vmsplice,
+        descriptor("fd", fd),
+        ...bufferVector("buffers", buffers),
+        int("flags", flags) | SPLICE_F_NONBLOCK
+      ),
     number,
     { fd }
   )
@@ -299,10 +301,7 @@ const scratchBytes = 4096
 const ioctlArgument = (request: number, argument: number | bigint | Buffer | null) => {
   const size = (request >>> 16) & 0x3fff
   const hasMemory = request >>> 30 !== 0
-  if (hasMemory && typeof argument === "object" && argument !== null && bufferLength("argument", argument) < size) {
-    throw new Misuse(codes.EFAULT, `argument: the request needs ${size} bytes`)
-  }
-  return word("argument", argument)
+  return word("argument", hasMemory ? atLeast("argument", argument, size) : argument)
 }
 
 /**

@@ -10,7 +10,7 @@ import { type Buffer, bufferLength, descriptor, int, type PathLike, pathBytes } 
 import { Misuse, onThisThread, run } from "../internal/invoke.ts"
 import { native, type Result } from "../internal/native.ts"
 import { type BlockingOptions, Direction, directions } from "../internal/trampoline.ts"
-import { bufferList, memoryAt, number } from "./convert.ts"
+import { bufferVector, memoryAt, number } from "./convert.ts"
 import { absent, infallible } from "./policy.ts"
 import { nr } from "./raw.ts"
 
@@ -331,14 +331,10 @@ const remoteMemory = (list: ReadonlyArray<Abi.iovec>): Uint8Array => {
   return bytes
 }
 
-const vmOperands = (pid: number, local: ReadonlyArray<Buffer>, remote: ReadonlyArray<Abi.iovec>, flags: number) => [
-  int("pid", pid),
-  bufferList("local", local),
-  local.length,
-  remoteMemory(remote),
-  remote.length,
-  int("flags", flags)
-]
+const vmOperands = (pid: number, local: ReadonlyArray<Buffer>, remote: ReadonlyArray<Abi.iovec>, flags: number) => {
+  const pieces = remoteMemory(remote)
+  return [int("pid", pid), ...bufferVector("local", local), pieces, pieces.length / Abi.iovec.size, int("flags", flags)]
+}
 
 const vmReadOptions: BlockingOptions = { directions: directions(unknown, fills, unknown, reads) }
 const vmWriteOptions: BlockingOptions = { directions: directions(unknown, reads, unknown, reads) }

@@ -5,7 +5,7 @@ import * as Abi from "../../Abi.ts"
 import * as errors from "../../errors/calls.ts"
 import { type Buffer, descriptor, int, long, type PathLike, pathBytes } from "../../internal/arguments.ts"
 import { inline, run } from "../../internal/invoke.ts"
-import { bufferList, listLength, nothing, number, offsetMemory } from "../convert.ts"
+import { bufferVector, nothing, number, offsetMemory } from "../convert.ts"
 import { absent, closeAbandoned } from "../policy.ts"
 import { nr } from "../raw.ts"
 
@@ -109,7 +109,7 @@ export const preadv = (fd: number, buffers: ReadonlyArray<Buffer>, offset: numbe
   run({
     errors: errors.preadv,
     nr: nr.preadv,
-    prepare: () => [descriptor("fd", fd), bufferList("buffers", buffers), listLength("buffers", buffers), long("offset", offset), 0],
+    prepare: () => [descriptor("fd", fd), ...bufferVector("buffers", buffers), long("offset", offset), 0],
     decode: number,
     options: { inlineFirst: true, directions: 12 },
     subject: { fd }
@@ -128,7 +128,7 @@ export const pwritev = (fd: number, buffers: ReadonlyArray<Buffer>, offset: numb
   run({
     errors: errors.pwritev,
     nr: nr.pwritev,
-    prepare: () => [descriptor("fd", fd), bufferList("buffers", buffers), listLength("buffers", buffers), long("offset", offset), 0],
+    prepare: () => [descriptor("fd", fd), ...bufferVector("buffers", buffers), long("offset", offset), 0],
     decode: number,
     options: { directions: 4 },
     subject: { fd }
@@ -147,7 +147,7 @@ export const preadv2 = (fd: number, buffers: ReadonlyArray<Buffer>, offset: numb
   run({
     errors: errors.preadv2,
     nr: nr.preadv2,
-    prepare: () => [descriptor("fd", fd), bufferList("buffers", buffers), listLength("buffers", buffers), long("offset", offset), 0, int("flags", flags)],
+    prepare: () => [descriptor("fd", fd), ...bufferVector("buffers", buffers), long("offset", offset), 0, int("flags", flags)],
     decode: number,
     options: { directions: 12 },
     subject: { fd }
@@ -166,7 +166,7 @@ export const pwritev2 = (fd: number, buffers: ReadonlyArray<Buffer>, offset: num
   run({
     errors: errors.pwritev2,
     nr: nr.pwritev2,
-    prepare: () => [descriptor("fd", fd), bufferList("buffers", buffers), listLength("buffers", buffers), long("offset", offset), 0, int("flags", flags)],
+    prepare: () => [descriptor("fd", fd), ...bufferVector("buffers", buffers), long("offset", offset), 0, int("flags", flags)],
     decode: number,
     options: { directions: 4 },
     subject: { fd }

@@ -21,7 +21,7 @@ import { nr } from "../raw.ts"
  * @since 0.1.0
  */
 export const seccomp = (operation: number, flags: number, argument: number | bigint | Buffer | null): Effect.Effect<number, errors.SeccompError> =>
-  inline(errors.seccomp, (call) => call(nr.seccomp, int("operation", operation), int("flags", flags), word("argument", atLeast("argument", argument, [0, 16, 4, 6][operation] ?? 0))), number)
+  inline(errors.seccomp, (call) => call(nr.seccomp, int("operation", operation), int("flags", flags), word("argument", atLeast("argument", argument, [0, Abi.sock_fprog.size, 4, 6][operation] ?? 0))), number)
 
 /**
  * `landlock_restrict_self(ruleset_fd, flags)`—Puts the calling thread, and what it starts, under a ruleset for good.

@@ -41,13 +41,14 @@ const closeQuietly = (self: Descriptor): Effect.Effect<void> =>
  */
 export const adopt = <D, E>(
   description: Description<number, E>,
-  owner?: Descriptor
+  owner?: Descriptor,
+  awaits?: boolean
 ): Effect.Effect<File<D>, E, Scope.Scope> =>
-  Effect.uninterruptibleMask((restore) => Effect.flatMap(run(description, restore, owner), hold<D>))
+  Effect.uninterruptibleMask((restore) => Effect.flatMap(run(description, restore, owner), (fd) => hold<D>(fd, awaits)))
 
-/** Puts a descriptor that is open into the scope. */
-export const hold = <D>(fd: number): Effect.Effect<File<D>, never, Scope.Scope> => {
-  const self = new Descriptor(fd)
+/** Puts a descriptor that is open into the scope. For `awaits` see `Owner`. */
+export const hold = <D>(fd: number, awaits = false): Effect.Effect<File<D>, never, Scope.Scope> => {
+  const self = new Descriptor(fd, true, awaits)
   return Effect.as(
     Effect.addFinalizer(() => closeQuietly(self)),
     self

@@ -223,7 +223,7 @@ export const close = (file: File<unknown>): Effect.Effect<void, errors.CloseErro
  * @since 0.1.0
  */
 export const duplicate = <D>(file: File<D>): Effect.Effect<File<D>, errors.FcntlError, Scope.Scope> =>
-  Effect.suspend(() => adopt(describe.fcntl(own(file).fd, constants.F_DUPFD_CLOEXEC, 0), own(file)))
+  Effect.suspend(() => adopt(describe.fcntl(own(file).fd, constants.F_DUPFD_CLOEXEC, 0), own(file), own(file).awaits))
 
 /**
  * The same file, known to be a device of this kind: from here on it takes the kind's requests.

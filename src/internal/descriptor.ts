@@ -27,10 +27,12 @@ export class Descriptor implements Owner {
 
   /** Whether the number is closed with the file; a borrowed one stays its owner's. */
   readonly owned: boolean
+  readonly awaits: boolean
 
-  constructor(fd: number, owned = true) {
+  constructor(fd: number, owned = true, awaits = false) {
     this.fd = fd
     this.owned = owned
+    this.awaits = awaits
     // A worker that is terminated runs no finalizers: the addon closes what it left.
     if (owned) native.own(fd)
   }

@@ -7,8 +7,10 @@ import * as Exit from "effect/Exit"
 import * as Predicate from "effect/Predicate"
 import { codes } from "../errors/errnos.ts"
 import { type CallErrors, isErrorResult } from "../errors/registry.ts"
+import { POLLIN } from "./constants.ts"
 import type { Argument, Result } from "./native.ts"
-import { type BlockingOptions, Trampoline } from "./trampoline.ts"
+import { nr } from "./nr.ts"
+import { type BlockingOptions, Direction, directions, Trampoline } from "./trampoline.ts"
 
 /** What a call was about, for its error. */
 export interface Subject {
@@ -106,9 +108,31 @@ export const onThisThread: BlockingOptions = {}
 export interface Owner {
   readonly fd: number
   readonly closed: boolean
+  /**
+   * That its `O_NONBLOCK` is ours and not the user's: a call that the kernel answers with EAGAIN waits until the descriptor
+   * is ready, and is made again.
+   */
+  readonly awaits: boolean
   /** The options of a call on it, so that closing it reaches the call. */
   readonly optionsFor: (options: BlockingOptions) => BlockingOptions
 }
+
+const readyOptions: BlockingOptions = { directions: directions(Direction.unknown) }
+
+/**
+ * Waits until a descriptor is ready for `events` (`POLLIN`, `POLLOUT`, `POLLPRI`), or has an error to tell, or its owner is
+ * closed.
+ */
+export const ready = (fd: number, events: number, owner?: Owner): Effect.Effect<void> =>
+  Effect.withFiber((fiber) => {
+    if (owner?.closed === true) return Exit.void
+    const pollfd = new DataView(new ArrayBuffer(8))
+    pollfd.setInt32(0, fd, true)
+    pollfd.setInt16(4, events, true)
+    const options = owner === undefined ? readyOptions : owner.optionsFor(readyOptions)
+    const result = fiber.getRef(Trampoline).callBlocking(nr.ppoll, [pollfd, 1, null, null, 8], options)
+    return typeof result === "object" ? Effect.orDie(Effect.asVoid(result)) : Exit.void
+  })
 
 /**
  * Runs a described call: inline first or on another thread, as its options say.
@@ -138,7 +162,14 @@ export const run = <A, E>(
     } catch (thrown) {
       return refuse(errors, subject, thrown)
     }
-    if (typeof result !== "object") return settle(errors, subject, decode, result, args)
+    if (typeof result !== "object") {
+      if (result === -codes.EAGAIN && owner?.awaits === true) {
+        return Effect.flatMap(ready(owner.fd, options.events ?? POLLIN, owner), () =>
+          run(description, whileWaiting, owner)
+        )
+      }
+      return settle(errors, subject, decode, result, args)
+    }
     return Effect.matchEffect(whileWaiting === undefined ? result : whileWaiting(result), {
       onFailure: (thrown) => refuse(errors, subject, thrown),
       // The only way for a call on our threads to be interrupted while its fiber goes on is that its file was closed.

@@ -39,6 +39,8 @@ export interface BlockingOptions {
    * is, without an effect around it.
    */
   readonly inlineFirst?: boolean | undefined
+  /** What a descriptor has to be ready for, so that the call need not wait: `POLLIN` by default, or `POLLOUT`. */
+  readonly events?: number | undefined
   /** The thread to make it on; by default one that lives as long as the call. */
   readonly thread?: Thread | undefined
   /** What the kernel does with the memory of each argument: bits that `directions` makes. */

@@ -27,7 +27,11 @@ import { nr } from "./raw.ts"
 const { in: reads, out: writes, outCount: fills, unknown } = Direction
 
 const readOptions: BlockingOptions = { inlineFirst: true, directions: directions(unknown, fills) }
-const writeOptions: BlockingOptions = { inlineFirst: true, directions: directions(unknown, reads) }
+const writeOptions: BlockingOptions = {
+  inlineFirst: true,
+  directions: directions(unknown, reads),
+  events: constants.POLLOUT
+}
 const plain: BlockingOptions = {}
 /** Calls whose memory the kernel only reads: paths. */
 const pathOptions: BlockingOptions = { directions: directions(reads, reads, reads, reads, reads) }

@@ -8,9 +8,9 @@ import * as Exit from "effect/Exit"
 import type * as Scope from "effect/Scope"
 import { codes, type EAGAIN, type ENOMEM, type EPERM } from "../errors/errnos.ts"
 import { type CallErrors, type Errno, errorsOf, fromCode, type OtherErrno } from "../errors/registry.ts"
-import { architecture } from "../internal/architecture.ts"
 import { inline, Misuse, run } from "../internal/invoke.ts"
 import * as native from "../internal/native.ts"
+import * as ours from "../internal/nr.ts"
 import * as tables from "../internal/numbers.ts"
 import * as internal from "../internal/trampoline.ts"
 
@@ -55,9 +55,6 @@ export const numbers = {
   arm: tables.arm
 } as const
 
-type Everywhere = keyof typeof tables.x86_64 & keyof typeof tables.aarch64 & keyof typeof tables.riscv64
-type Somewhere = keyof typeof tables.x86_64 | keyof typeof tables.aarch64 | keyof typeof tables.riscv64
-
 /**
  * System call numbers by name: those that all of x86_64, aarch64 and riscv64 have, and, perhaps undefined, those that
  * only some of them have (`open`, `fork`, …).
@@ -65,9 +62,7 @@ type Somewhere = keyof typeof tables.x86_64 | keyof typeof tables.aarch64 | keyo
  * @category numbers
  * @since 0.1.0
  */
-export type Numbers = { readonly [K in Everywhere]: number } & {
-  readonly [K in Exclude<Somewhere, Everywhere>]?: number
-}
+export type Numbers = ours.Numbers
 
 /**
  * The numbers of the system calls on this machine's architecture.
@@ -75,7 +70,7 @@ export type Numbers = { readonly [K in Everywhere]: number } & {
  * @category numbers
  * @since 0.1.0
  */
-export const nr: Numbers = numbers[architecture]
+export const nr: Numbers = ours.nr
 
 const names = new Map(Object.entries(nr).map(([key, number]) => [number, key]))
 

@@ -423,6 +423,51 @@ const checkRoom = (name: string, size: number, view: DataView, offset: number): 
 // Fields are read and written by name, which their mapped types cannot follow; each is used with its own layout only.
 type Slot = readonly [name: string, offset: number, layout: Layout<unknown, unknown>]
 
+// ---------------------------------------------------------------------------------------------------------------------
+// reading records quickly
+// ---------------------------------------------------------------------------------------------------------------------
+
+// A record that is written as a literal has its shape from the start; one that is filled name by name ends, from some
+// twenty fields on, as a dictionary, and takes ten times as long. So a structure that is read often gets a function with
+// such a literal, made of its own layout; where the runtime forbids to make code it goes on as before.
+
+/** From this many reads on the function pays. */
+const oftenRead = 16
+
+/** The fields of those structures that may stand in others' literals. */
+const slotsOf = new WeakMap<object, ReadonlyArray<Slot>>()
+
+const scalarReads = new Map<object, string>([
+  [u8, "getUint8"],
+  [i8, "getInt8"],
+  [u16, "getUint16"],
+  [i16, "getInt16"],
+  [u32, "getUint32"],
+  [i32, "getInt32"],
+  [u64, "getBigUint64"],
+  [i64, "getBigInt64"]
+])
+
+const readerOf = (slots: ReadonlyArray<Slot>): ((view: DataView, base: number) => unknown) | undefined => {
+  const others: Array<Layout<unknown, unknown>> = []
+  const valueAt = (field: Layout<unknown, unknown>, at: number): string => {
+    const scalar = scalarReads.get(field)
+    if (scalar !== undefined) return `view.${scalar}(base + ${at}, true)`
+    const nested = slotsOf.get(field)
+    if (nested !== undefined) return literal(nested, at)
+    return `others[${others.push(field) - 1}].get(view, base + ${at})`
+  }
+  // A field like others even if that is its name.
+  const keyOf = (key: string): string => (key === "__proto__" ? `["__proto__"]` : JSON.stringify(key))
+  const literal = (list: ReadonlyArray<Slot>, at: number): string =>
+    `{ ${list.map(([key, offset, field]) => `${keyOf(key)}: ${valueAt(field, at + offset)}`).join(", ")} }`
+  try {
+    return new Function("others", `return (view, base) => (${literal(slots, 0)})`)(others)
+  } catch {
+    return undefined
+  }
+}
+
 const make_ = <F extends Fields, A, I>(
   kind: "struct" | "union",
   name: string,
@@ -443,10 +488,16 @@ const make_ = <F extends Fields, A, I>(
   }
   size = roundUp(size, alignment)
 
-  const get = (view: DataView, base: number): A => {
+  const read = (view: DataView, base: number): unknown => {
     const record: Record<string, unknown> = {}
     for (const [key, offset, field] of slots) record[key] = field.get(view, base + offset)
-    return record as A
+    return record
+  }
+  let reads = 0
+  let reader = read
+  const get = (view: DataView, base: number): A => {
+    if (++reads === oftenRead) reader = readerOf(slots) ?? read
+    return reader(view, base) as A
   }
 
   const set = (view: DataView, base: number, value: I, path: string): void => {
@@ -463,7 +514,7 @@ const make_ = <F extends Fields, A, I>(
     for (const [key, offset, field] of slots) field.set(view, base + offset, record[key], `${path}.${key}`)
   }
 
-  return {
+  const self: Struct<F, A, I> = {
     ...layout<A, I>(size, alignment, get, set),
     kind,
     name,
@@ -480,6 +531,8 @@ const make_ = <F extends Fields, A, I>(
       return new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
     }
   }
+  slotsOf.set(self, slots)
+  return self
 }
 
 /**

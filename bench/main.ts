@@ -1,11 +1,55 @@
-/** All benchmarks: `npm run bench`, or some of them by name: `npm run bench -- errors`. */
+/**
+ * All benchmarks: `npm run bench`, or some of them by name: `npm run bench -- pread stat`.
+ *
+ * `--quick` makes them short and small; `--json FILE` writes the numbers; `--list` says what there is.
+ */
+import { parseArgs } from "node:util"
 import { errors } from "./errors.ts"
-import { files } from "./files.ts"
+import { open, pread, stat } from "./files.ts"
+import { direct, stream } from "./large.ts"
+import { type Settings, settingsOf } from "./support.ts"
+import { type Outcome, print, write } from "./table.ts"
 import { trampoline } from "./trampoline.ts"
+import { waiters } from "./waiters.ts"
+import { walk } from "./walk.ts"
 
-const all = { trampoline, errors, files }
-
-const chosen = process.argv.slice(2)
-for (const [name, run] of Object.entries(all)) {
-  if (chosen.length === 0 || chosen.includes(name)) await run()
+const all: Readonly<Record<string, (settings: Settings) => Promise<Outcome>>> = {
+  trampoline,
+  pread,
+  open,
+  stat,
+  walk,
+  direct,
+  stream,
+  waiters,
+  errors
 }
+
+const { positionals: chosen, values } = parseArgs({
+  allowPositionals: true,
+  options: { quick: { type: "boolean", default: false }, json: { type: "string" }, list: { type: "boolean" } }
+})
+
+const main = async (): Promise<void> => {
+  const unknown = chosen.filter((name) => !(name in all))
+  if (values.list || unknown.length > 0) {
+    for (const name of unknown) console.log(`there is no benchmark ${name}`)
+    console.log(`benchmarks: ${Object.keys(all).join(" ")}`)
+    return
+  }
+  const settings = settingsOf(values.quick)
+  const outcomes: Array<Outcome> = []
+  for (const [name, run] of Object.entries(all)) {
+    if (chosen.length > 0 && !chosen.includes(name)) continue
+    try {
+      outcomes.push(await run(settings))
+    } catch (cause) {
+      console.error(cause)
+      outcomes.push({ rows: [], notes: [`${name} failed: ${cause}`] })
+    }
+  }
+  print(settings, outcomes)
+  if (values.json !== undefined) write(values.json, settings, outcomes)
+}
+
+await main()

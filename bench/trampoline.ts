@@ -1,34 +1,30 @@
-/** The trampoline against a loop in C and against koffi, and the Effect layer on it. */
-
+/** (a), (b): the trampoline against a loop in C and against koffi, and the Effect layer on it. */
 import { createRequire } from "node:module"
 import { Effect } from "effect"
 import { Syscall } from "effect-linux"
 import koffi from "koffi"
-import { compare } from "./support.ts"
+import { compare, type Settings } from "./support.ts"
+import { type Outcome, row } from "./table.ts"
 
 // The C loop is the addon's own, for this benchmark only, so it is reached past the public surface.
 const addon = createRequire(import.meta.url)("../../../build/Release/effect_linux.node")
 
-export const trampoline = async (): Promise<void> => {
+const names = {
+  loop: "a loop in C",
+  call: "Syscall.kernel.call",
+  koffi: "koffi",
+  value: "yield* Syscall.getppid",
+  byNumber: "yield* Syscall.call(nr.getppid)"
+}
+
+export const trampoline = async (settings: Settings): Promise<Outcome> => {
   const { getppid } = Syscall.nr
   const { call } = Syscall.kernel
   const viaKoffi = koffi.load("libc.so.6").func("int getppid()")
-  await compare("getppid", 200_000, [
-    { name: "C loop", run: (times) => addon.callLoop(getppid, times) },
-    {
-      name: "trampoline",
-      run: (times) => {
-        for (let i = 0; i < times; i++) call(getppid)
-      }
-    },
-    {
-      name: "koffi",
-      run: (times) => {
-        for (let i = 0; i < times; i++) viaKoffi()
-      }
-    },
-    {
-      name: "Syscall.getppid, yielded",
+  const measured = await compare(settings, {
+    title: "getppid",
+    ours: {
+      name: names.value,
       run: (times) =>
         Effect.runPromise(
           Effect.gen(function* () {
@@ -36,14 +32,60 @@ export const trampoline = async (): Promise<void> => {
           })
         )
     },
-    {
-      name: "Syscall.call(nr.getppid), yielded",
-      run: (times) =>
-        Effect.runPromise(
-          Effect.gen(function* () {
-            for (let i = 0; i < times; i++) yield* Syscall.call(getppid)
-          })
-        )
-    }
-  ])
+    others: [
+      {
+        name: names.byNumber,
+        run: (times) =>
+          Effect.runPromise(
+            Effect.gen(function* () {
+              for (let i = 0; i < times; i++) yield* Syscall.call(getppid)
+            })
+          )
+      },
+      {
+        name: names.call,
+        run: (times) => {
+          for (let i = 0; i < times; i++) call(getppid)
+        }
+      },
+      { name: names.loop, run: (times) => addon.callLoop(getppid, times) },
+      {
+        name: names.koffi,
+        run: (times) => {
+          for (let i = 0; i < times; i++) viaKoffi()
+        }
+      }
+    ]
+  })
+  // The plain calls are a loop of JavaScript without an end in it: they have no event loop to stall.
+  const plain = { ...measured, stall: Number.NaN }
+  return {
+    rows: [
+      row("trampoline", plain, {
+        what: "getppid, trampoline",
+        ours: names.call,
+        other: names.loop,
+        target: { atMost: 1.6 }
+      }),
+      row("trampoline", plain, {
+        what: "getppid, trampoline",
+        ours: names.call,
+        other: names.koffi,
+        target: { atMost: 1 }
+      }),
+      row("trampoline", measured, {
+        what: "getppid in a generator",
+        ours: names.value,
+        other: names.call,
+        target: { above: 300 }
+      }),
+      row("trampoline", measured, {
+        what: "call(nr) in a generator",
+        ours: names.byNumber,
+        other: names.call,
+        target: { above: 300 }
+      })
+    ],
+    measured: [measured]
+  }
 }

@@ -5,8 +5,17 @@
       "sources": [
         "native/addon.cc",
         "native/arguments.cc",
+        "native/attempt.cc",
         "native/call.cc",
+        "native/filesystem.cc",
+        "native/interrupt.cc",
+        "native/loop.cc",
         "native/memory.cc",
+        "native/operation.cc",
+        "native/path.cc",
+        "native/pool.cc",
+        "native/readiness.cc",
+        "native/ring.cc",
         "native/stub.cc",
         "native/thread.cc"
       ],

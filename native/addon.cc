@@ -2,19 +2,26 @@
 // its own stands in a file of its own.
 #include <napi.h>
 
+#include "attempt.h"
 #include "call.h"
 #include "environment.h"
+#include "loop.h"
 #include "memory.h"
+#include "readiness.h"
+#include "ring.h"
 #include "thread.h"
 
 namespace effect_linux {
 
 namespace {
 
-// Calls first: what they work on goes after them.
-void OnEnvironmentGone(void* data) {
+// Calls first: what they work on goes after them. Handles on the loop take a turn of it to be closed, for which the
+// environment waits.
+void OnEnvironmentGone(napi_async_cleanup_hook_handle hook, void* data) {
   auto* environment = static_cast<Environment*>(data);
   TearDownThreads(environment);
+  const std::shared_ptr<Loop> loop = environment->loop;
+  loop->Close([hook] { napi_remove_async_cleanup_hook(hook); });
   ReleaseLeftovers(environment);
 }
 
@@ -33,11 +40,14 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
                                     .As<Napi::Object>();
   environment->shared_byte_length.Set(env, property.Get("get"));
 
+  environment->loop = std::make_shared<Loop>(env);
+  InitAttempt(env, exports);
   InitCall(env, exports);
   InitMemory(env, exports);
   InitThread(env, exports);
-  // After InitThread, so that it runs before Node closes the threads' way back to the loop.
-  napi_add_env_cleanup_hook(env, OnEnvironmentGone, environment);
+  InitReadiness(env, exports);
+  InitRing(env, exports);
+  napi_add_async_cleanup_hook(env, OnEnvironmentGone, environment, nullptr);
   return exports;
 }
 

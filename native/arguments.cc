@@ -61,11 +61,15 @@ bool ThrowWrongType(napi_env env, size_t index, napi_valuetype type) {
   return false;
 }
 
+// Written so that NaN fails too; the conversion comes first as it costs less than asking libm.
+bool IsSafe(double number) {
+  return std::fabs(number) <= kMaxSafe && static_cast<double>(static_cast<int64_t>(number)) == number;
+}
+
 bool DecodeNumber(napi_env env, size_t index, napi_value value, long* out) {
-  double number;
+  double number = 0;
   napi_get_value_double(env, value, &number);
-  // Written so that NaN fails too.
-  if (!(std::fabs(number) <= kMaxSafe) || number != std::trunc(number)) {
+  if (!IsSafe(number)) {
     char name[32];
     NameArgument(name, index);
     ThrowRange(env, "ERR_OUT_OF_RANGE", "%s: %.17g is not a safe integer", name, number);
@@ -229,6 +233,12 @@ bool DecodeVector(napi_env env, size_t index, const std::vector<napi_value>& ele
 enum class Word { kDone, kObject, kThrown };
 
 Word DecodeWord(napi_env env, size_t index, napi_value value, long* out) {
+  // Most words are numbers, and asking for one says whether it is.
+  double number;
+  if (napi_get_value_double(env, value, &number) == napi_ok && IsSafe(number)) {
+    *out = static_cast<long>(static_cast<int64_t>(number));
+    return Word::kDone;
+  }
   napi_valuetype type = napi_undefined;
   napi_typeof(env, value, &type);
   switch (type) {
@@ -245,10 +255,15 @@ bool DecodeNumberOfCall(napi_env env, size_t count, const napi_value* values, lo
     ThrowType(env, "ERR_INVALID_ARG_VALUE", "a system call takes at most 6 arguments, got %zu", count - 1);
     return false;
   }
-  napi_valuetype type = napi_undefined;
-  if (count > 0) napi_typeof(env, values[0], &type);
-  if (type != napi_number) return ThrowWrongType(env, 0, type);
-  if (!DecodeNumber(env, 0, values[0], number)) return false;
+  double plain;
+  if (count > 0 && napi_get_value_double(env, values[0], &plain) == napi_ok && IsSafe(plain)) {
+    *number = static_cast<long>(static_cast<int64_t>(plain));
+  } else {
+    napi_valuetype type = napi_undefined;
+    if (count > 0) napi_typeof(env, values[0], &type);
+    if (type != napi_number) return ThrowWrongType(env, 0, type);
+    if (!DecodeNumber(env, 0, values[0], number)) return false;
+  }
   // The kernel looks at the lower half only, and would make another call.
   if (*number < INT32_MIN || *number > INT32_MAX) {
     ThrowRange(env, "ERR_OUT_OF_RANGE", "system call number: %ld does not fit in 32 bits", *number);
@@ -317,6 +332,21 @@ bool DecodeForms(napi_env env, size_t count, const napi_value* values, long* wor
 }
 
 }  // namespace
+
+bool DecodeNumbers(napi_env env, size_t count, const napi_value* values, SystemCall* call) {
+  if (count == 0 || count > 7) return false;
+  double number;
+  if (napi_get_value_double(env, values[0], &number) != napi_ok || !(std::fabs(number) <= INT32_MAX)) return false;
+  call->number = static_cast<long>(number);
+  if (static_cast<double>(call->number) != number) return false;
+  size_t i = 1;
+  for (; i < count; i++) {
+    if (napi_get_value_double(env, values[i], &number) != napi_ok || !IsSafe(number)) return false;
+    call->arguments[i - 1] = static_cast<long>(static_cast<int64_t>(number));
+  }
+  for (; i < 7; i++) call->arguments[i - 1] = 0;
+  return true;
+}
 
 bool DecodeCall(napi_env env, size_t count, const napi_value* values, SystemCall* call,
                 std::vector<std::vector<iovec>>* vectors) {

@@ -41,6 +41,9 @@ struct Arguments {
   Argument list[6];
 };
 
+// The quick way for a call whose arguments are all numbers. False, with nothing thrown, where it is no such call.
+bool DecodeNumbers(napi_env env, size_t count, const napi_value* values, SystemCall* call);
+
 // The words of the common case, where nothing of the memory must be remembered. False: an exception is pending.
 bool DecodeCall(napi_env env, size_t count, const napi_value* values, SystemCall* call,
                 std::vector<std::vector<iovec>>* vectors);

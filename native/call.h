@@ -1,4 +1,4 @@
-// Calls made on the JavaScript thread: at once, or only if the kernel can answer without waiting.
+// Calls made on the JavaScript thread at once, whatever they do: the raw door.
 #ifndef EFFECT_LINUX_CALL_H_
 #define EFFECT_LINUX_CALL_H_
 

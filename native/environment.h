@@ -5,13 +5,18 @@
 
 #include <node_api.h>
 
+#include <cstdint>
 #include <memory>
+#include <unordered_map>
 #include <unordered_set>
 
 namespace effect_linux {
 
-class Runner;
+class Loop;
 class MappedMemory;
+class Readiness;
+class Runner;
+struct Ring;
 
 // A strong napi_ref. Its owner clears it on the JavaScript thread: there is no destructor, as the last owner of what
 // holds one may be another thread, where Node-API must not be called.
@@ -48,12 +53,19 @@ struct Environment {
   }
 
   Reference uint8_array;         // the constructor
+  Reference scratch;             // what goes in and out beside the arguments of an attempt
   Reference shared_byte_length;  // SharedArrayBuffer.prototype's byteLength getter
+  std::shared_ptr<Loop> loop;
   std::shared_ptr<Runner> runner;
+  std::shared_ptr<Readiness> readiness;
   std::shared_ptr<MappedMemory> mapped;
   // Descriptors that JavaScript holds in a scope. A worker that is terminated runs no finalizers: what is left here is
   // closed when its environment goes.
   std::unordered_set<int> descriptors;
+  std::unordered_map<void*, size_t> reserved;  // memory to lend, by its addresses: see memory.cc
+  std::unordered_map<int, Ring*> rings;  // by their descriptors
+  // Some call could not be ended in time: the kernel may still write to memory that it was lent, which must stay.
+  bool kernel_holds_memory = false;
 };
 
 }  // namespace effect_linux

@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <map>
 #include <memory>
 
@@ -163,11 +164,53 @@ napi_value Disown(napi_env env, napi_callback_info info) {
   return nullptr;
 }
 
+// reserve(length): an ArrayBuffer of fresh memory that is lent to the kernel, or -errno. Unlike what is shown, it is not
+// unmapped when its buffer is collected, as the environment's end does before what is in flight has been called back.
+napi_value Reserve(napi_env env, napi_callback_info info) {
+  size_t count = 1;
+  napi_value value, result;
+  int64_t length = 0;
+  napi_get_cb_info(env, info, &count, &value, nullptr, nullptr);
+  if (count >= 1) napi_get_value_int64(env, value, &length);
+  const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+  void* memory = mmap(nullptr, static_cast<size_t>(length), PROT_READ | PROT_WRITE, flags, -1, 0);
+  if (memory == MAP_FAILED) {
+    napi_create_int32(env, -errno, &result);
+    return result;
+  }
+  if (napi_create_external_arraybuffer(env, memory, static_cast<size_t>(length), nullptr, nullptr, &result) != napi_ok) {
+    munmap(memory, static_cast<size_t>(length));
+    return nullptr;
+  }
+  Environment::Get(env)->reserved.emplace(memory, static_cast<size_t>(length));
+  return result;
+}
+
+// unreserve(buffer): detaches and unmaps it; the kernel has let go of it.
+napi_value Unreserve(napi_env env, napi_callback_info info) {
+  size_t count = 1;
+  napi_value value;
+  void* data = nullptr;
+  napi_get_cb_info(env, info, &count, &value, nullptr, nullptr);
+  if (napi_get_arraybuffer_info(env, value, &data, nullptr) != napi_ok) return nullptr;
+  auto& reserved = Environment::Get(env)->reserved;
+  const auto found = reserved.find(data);
+  if (found == reserved.end()) return nullptr;
+  napi_detach_arraybuffer(env, value);
+  munmap(found->first, found->second);
+  reserved.erase(found);
+  return nullptr;
+}
+
 }  // namespace
 
 void ReleaseLeftovers(Environment* environment) {
   for (const int fd : environment->descriptors) close(fd);
   environment->descriptors.clear();
+  // What the kernel may still write to must stay where it is.
+  if (environment->kernel_holds_memory) return;
+  for (const auto& entry : environment->reserved) munmap(entry.first, entry.second);
+  environment->reserved.clear();
   // No JavaScript runs any more that could look into it.
   for (const auto& entry : environment->mapped->by_address) munmap(entry.second->address, entry.second->length);
   environment->mapped->by_address.clear();
@@ -180,6 +223,8 @@ void InitMemory(napi_env env, napi_value exports) {
       {"own", nullptr, Own, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
       {"disown", nullptr, Disown, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
       {"abandon", nullptr, Abandon, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
+      {"reserve", nullptr, Reserve, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
+      {"unreserve", nullptr, Unreserve, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
       {"hide", nullptr, Hide, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
   };
   napi_define_properties(env, exports, sizeof properties / sizeof *properties, properties);

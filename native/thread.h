@@ -1,5 +1,5 @@
-// Calls made on other threads, so that a wait in the kernel holds up no JavaScript: one-shot threads for calls at large,
-// and threads of their own for callers that need the same one every time (a vCPU).
+// What JavaScript sees of calls that are made on other threads: start, interrupt, and threads of their own. How they
+// are run stands in pool.h, what they are lent in operation.h.
 #ifndef EFFECT_LINUX_THREAD_H_
 #define EFFECT_LINUX_THREAD_H_
 

@@ -1,6 +1,6 @@
 /** Closing, interruption and a number's reuse while calls are under way. */
 
-import { closeSync, constants, openSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
+import { closeSync, constants, openSync, readdirSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Effect, Exit, Fiber, type Scope } from "effect"
@@ -16,21 +16,8 @@ import {
   turn,
   yieldingAt
 } from "./support/files.ts"
-import { eventually, openFds, threads } from "./support/process.ts"
-
-/** How many threads of this process are asleep in a call, on a descriptor where that is its first argument. */
-const asleepIn = (nr: number, fd?: number): number =>
-  readdirSync("/proc/self/task").filter((task) => {
-    // This very thread is in a read, of the file that tells.
-    if (Number(task) === process.pid) return false
-    try {
-      const [number, first] = readFileSync(`/proc/self/task/${task}/syscall`, "utf8").split(" ")
-      return Number(number) === nr && (fd === undefined || Number(first) === fd)
-    } catch {
-      // A thread that ended meanwhile.
-      return false
-    }
-  }).length
+import { eventually, openFds, poolThreads, threads } from "./support/process.ts"
+import { asleepIn } from "./support/underway.ts"
 
 const untilAsleep = (count: number, nr: number, fd?: number) =>
   Effect.gen(function* () {
@@ -69,9 +56,10 @@ const held = Effect.gen(function* () {
 const assertNothingLeft = (before: { readonly fds: number; readonly threads: number }) =>
   Effect.gen(function* () {
     assert.strictEqual(yield* openFds, before.fds)
-    // A thread whose call was withdrawn before it came to it ends a moment after the fiber.
-    yield* eventually(() => Effect.runSync(threads) <= before.threads)
+    // A thread of the pool ends a while after its last call.
+    yield* eventually(() => Effect.runSync(threads) <= before.threads && Effect.runSync(poolThreads) === 0)
     assert.isAtMost(yield* threads, before.threads)
+    assert.strictEqual(yield* poolThreads, 0)
   })
 
 const flock = Struct.make("flock", {

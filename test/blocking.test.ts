@@ -3,7 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Scope } from "effect"
 import { Errno, Syscall } from "../src/index.ts"
 import { asleepIn, directory, eventfd, held, memfd, pipe } from "./support/fds.ts"
-import { eventually, openFds, threads } from "./support/process.ts"
+import { eventually, openFds, poolThreads, threads } from "./support/process.ts"
 
 const { nr } = Syscall
 const { call } = Syscall.kernel
@@ -28,11 +28,12 @@ const timedInterrupt = (fiber: Fiber.Fiber<unknown, unknown>) =>
     return performance.now() - start
   })
 
-/** That there are as many threads again as before: one that was started for a call given up meanwhile ends soon after. */
+/** That there are as many threads again as before, and that the pool ends those that have nothing to do. */
 const threadsAreBack = (before: number) =>
   Effect.gen(function* () {
-    yield* eventually(() => Effect.runSync(threads) === before)
+    yield* eventually(() => Effect.runSync(threads) === before && Effect.runSync(poolThreads) === 0)
     assert.strictEqual(yield* threads, before)
+    assert.strictEqual(yield* poolThreads, 0)
   })
 
 const isInterrupted = (fiber: Fiber.Fiber<unknown, unknown>) => Effect.map(Fiber.await(fiber), Exit.hasInterrupts)
@@ -70,6 +71,7 @@ describe("callBlocking", () => {
         assert.notStrictEqual(yield* Syscall.callBlocking(nr.gettid), here)
         assert.strictEqual(yield* threads, before)
       }
+      yield* threadsAreBack(before)
     })
   )
 
@@ -283,16 +285,22 @@ describe("memory lent to a waiting call", () => {
     Effect.gen(function* () {
       const [reader, writer] = yield* pipe
       const reads = [
-        [nr.read, (bytes: Uint8Array) => readOf(reader, bytes)],
-        [nr.read, (bytes: Uint8Array) => Syscall.read(reader, bytes)],
-        [nr.readv, (bytes: Uint8Array) => Syscall.readv(reader, [bytes.subarray(0, 2), bytes.subarray(2)])]
+        [nr.read, (bytes: Uint8Array) => readOf(reader, bytes), "lost"],
+        [nr.read, (bytes: Uint8Array) => Syscall.read(reader, bytes), "kept"],
+        [nr.readv, (bytes: Uint8Array) => Syscall.readv(reader, [bytes.subarray(0, 2), bytes.subarray(2)]), "kept"]
       ] as const
-      for (const [number, read] of reads) {
+      for (const [number, read, what] of reads) {
         const bytes = new Uint8Array(8)
         const fiber = yield* forkAsleep(read(bytes), number, reader)
         const moved = structuredClone(bytes.buffer, { transfer: [bytes.buffer] })
         yield* Syscall.write(writer, Uint8Array.of(1, 2, 3))
-        assert.strictEqual(yield* Fiber.join(fiber), 3)
+        if (what === "lost") {
+          assert.strictEqual(yield* Fiber.join(fiber), 3)
+        } else {
+          // It waits for the pipe to have something, and lends nothing meanwhile: nor does it take what it cannot give.
+          assert.instanceOf(yield* Effect.flip(Fiber.join(fiber)), Errno.EFAULT)
+          assert.strictEqual(yield* Syscall.read(reader, new Uint8Array(8)), 3)
+        }
         assert.strictEqual(bytes.byteLength, 0)
         assert.deepStrictEqual([...new Uint8Array(moved)], [0, 0, 0, 0, 0, 0, 0, 0])
       }

@@ -49,7 +49,6 @@ describe("workers", () => {
       assert.strictEqual(new Set([...tids, yield* Syscall.gettid]).size, 7, "all threads differ")
 
       const answers = yield* Effect.forkChild(Effect.all(workers.map(message), { concurrency: "unbounded" }))
-      assert.isTrue(yield* eventually(() => asleepIn(nr.read, reader) === 3))
       yield* Syscall.write(writer, Uint8Array.of(7, 7, 7))
       assert.deepStrictEqual(yield* Fiber.join(answers), [
         [1, 7],

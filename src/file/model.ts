@@ -2,11 +2,26 @@
  * What a `File` is, and how a descriptor becomes one.
  */
 import * as Effect from "effect/Effect"
-import type * as Scope from "effect/Scope"
+import * as Exit from "effect/Exit"
+import * as Scope from "effect/Scope"
+import type * as errors from "../errors/calls.ts"
 import type * as Ioctl from "../Ioctl.ts"
+import { lastTraits } from "../internal/attempt.ts"
 import { Descriptor, isDescriptor, notAFile, retire, type TypeId } from "../internal/descriptor.ts"
-import { type Description, run } from "../internal/invoke.ts"
-import * as Syscall from "../Syscall.ts"
+import {
+  answered,
+  begin,
+  type Description,
+  type Fiber,
+  goOn,
+  type Owner,
+  Primitive,
+  run,
+  takeAnswer,
+  type WhileWaiting
+} from "../internal/invoke.ts"
+import { Trampoline } from "../internal/trampoline.ts"
+import * as describe from "../syscall/descriptions.ts"
 
 /**
  * An open file of any kind, and which device it is, where that is known.
@@ -30,10 +45,64 @@ export const isFile = (u: unknown): u is File => isDescriptor(u)
 /** What is behind the public face. */
 export const own = (file: File<unknown>): Descriptor => (isDescriptor(file) ? file : notAFile)
 
+/** Closes a descriptor that has been retired: here where that cannot wait, else elsewhere. */
+export const closeNow = (self: Descriptor): Effect.Effect<void, errors.CloseError> =>
+  Effect.uninterruptible(run(describe.close(self.fd, self.traits)))
+
 // Errors of closing at the end of a scope have nobody to go to; whoever must know of a write that failed late calls
 // `sync` or `close` before.
-const closeQuietly = (self: Descriptor): Effect.Effect<void> =>
-  Effect.flatMap(retire(self), (mine) => (mine ? Effect.ignore(Syscall.close(self.fd)) : Effect.void))
+class Closing extends Primitive<void, never> {
+  readonly self: Descriptor
+  /** The one that it was opened by: who records or intercepts calls gets its closing too. */
+  readonly trampoline: Trampoline
+
+  constructor(self: Descriptor, trampoline: Trampoline) {
+    super()
+    this.self = self
+    this.trampoline = trampoline
+  }
+
+  evaluate(fiber: Fiber): Effect.Effect<void> {
+    const { self, trampoline } = this
+    if (!self.isIdle) {
+      return Effect.flatMap(retire(self), (mine) => (mine ? this.close() : Effect.void))
+    }
+    if (self.closed) return Exit.void
+    self.retireNow()
+    return trampoline === fiber.getRef(Trampoline) ? Effect.ignore(closeNow(self)) : this.close()
+  }
+
+  private close(): Effect.Effect<void> {
+    return Effect.provideService(Effect.ignore(closeNow(this.self)), Trampoline, this.trampoline)
+  }
+}
+
+/** Opens a descriptor and puts it into the scope, where nothing can interrupt it but its wait. */
+class Adopting<D, E> extends Primitive<File<D>, E, Scope.Scope> {
+  readonly description: Description<number, E>
+  readonly owner: Owner | undefined
+  readonly awaits: boolean
+  readonly restore: WhileWaiting
+
+  constructor(description: Description<number, E>, owner: Owner | undefined, awaits: boolean, restore: WhileWaiting) {
+    super()
+    this.description = description
+    this.owner = owner
+    this.awaits = awaits
+    this.restore = restore
+  }
+
+  evaluate(fiber: Fiber): Effect.Effect<File<D>, E, Scope.Scope> {
+    const { awaits, description, owner, restore } = this
+    const begun = begin(fiber, description, owner)
+    if (begun === answered) {
+      const traits = lastTraits()
+      return hold<D>(takeAnswer<number>(), awaits, description.quick === undefined ? 0 : traits)
+    }
+    if (!("args" in begun)) return Effect.flatMap(begun, (fd) => hold<D>(fd, awaits))
+    return Effect.flatMap(goOn(description, owner, begun, restore), (fd) => hold<D>(fd, awaits))
+  }
+}
 
 /**
  * Puts the descriptor that a call opens into the scope. The wait of a call that waits can be interrupted; between its
@@ -41,16 +110,16 @@ const closeQuietly = (self: Descriptor): Effect.Effect<void> =>
  */
 export const adopt = <D, E>(
   description: Description<number, E>,
-  owner?: Descriptor,
-  awaits?: boolean
+  owner?: Owner,
+  awaits = false
 ): Effect.Effect<File<D>, E, Scope.Scope> =>
-  Effect.uninterruptibleMask((restore) => Effect.flatMap(run(description, restore, owner), (fd) => hold<D>(fd, awaits)))
+  Effect.uninterruptibleMask((restore) => new Adopting<D, E>(description, owner, awaits, restore))
 
-/** Puts a descriptor that is open into the scope. For `awaits` see `Owner`. */
-export const hold = <D>(fd: number, awaits = false): Effect.Effect<File<D>, never, Scope.Scope> => {
+/** Puts a descriptor that is open into the scope, where nothing can interrupt this. For `awaits` see `Owner`. */
+export const hold = <D>(fd: number, awaits = false, traits = 0): Effect.Effect<File<D>, never, Scope.Scope> => {
   const self = new Descriptor(fd, true, awaits)
-  return Effect.as(
-    Effect.addFinalizer(() => closeQuietly(self)),
-    self
+  self.traits.bits = traits
+  return Effect.flatMap(Scope.Scope, (scope) =>
+    Effect.withFiber((fiber) => Effect.as(Scope.addFinalizer(scope, new Closing(self, fiber.getRef(Trampoline))), self))
   )
 }

@@ -13,7 +13,7 @@ import * as constants from "../internal/constants.ts"
 import { closedError, Descriptor, retire } from "../internal/descriptor.ts"
 import * as Syscall from "../Syscall.ts"
 import * as describe from "../syscall/descriptions.ts"
-import { adopt, type File, hold, own } from "./model.ts"
+import { adopt, closeNow, type File, hold, own } from "./model.ts"
 
 /**
  * How a file is opened, in words. All are false unless said, but `closeOnExec`.
@@ -212,7 +212,7 @@ export const release = (file: File<unknown>): Effect.Effect<number, EBADF> => re
  * @since 0.1.0
  */
 export const close = (file: File<unknown>): Effect.Effect<void, errors.CloseError> =>
-  retired(file, errors.close, (fd) => (own(file).owned ? Syscall.close(fd) : Effect.void))
+  retired(file, errors.close, () => (own(file).owned ? closeNow(own(file)) : Effect.void))
 
 /**
  * A second descriptor of the same open file, which shares its offset, with a scope of its own.

@@ -38,6 +38,23 @@ export const pathBytes = (name: string, path: PathLike): Uint8Array => {
   return ended
 }
 
+// For the paths of calls that are over when they return: making memory for each costs as much as half a call.
+const scratch = new Uint8Array(1024)
+
+/** The same in memory of this thread that is good until the next path is asked for. */
+export const pathForNow = (name: string, path: PathLike): Uint8Array => {
+  if (typeof path !== "string" || path.length >= scratch.length) return pathBytes(name, path)
+  const { length } = path
+  for (let i = 0; i < length; i++) {
+    const code = path.charCodeAt(i)
+    // What is not plain ASCII is encoded, or refused, by those who know how.
+    if (code === 0 || code > 127) return pathBytes(name, path)
+    scratch[i] = code
+  }
+  scratch[length] = 0
+  return scratch
+}
+
 const wrongType = (name: string, expected: string, value: unknown): never => {
   throw new TypeError(`${name}: expected ${expected}, got ${value === null ? "null" : typeof value}`)
 }

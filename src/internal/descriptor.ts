@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import { codes } from "../errors/errnos.ts"
 import type { CallErrors } from "../errors/registry.ts"
+import { Trait, type Traits } from "./attempt.ts"
 import { type Description, type Owner, run } from "./invoke.ts"
 import { native } from "./native.ts"
 import type { BlockingOptions } from "./trampoline.ts"
@@ -14,20 +15,19 @@ export const TypeId = "~effect-linux/File" as const
 
 export class Descriptor implements Owner {
   /** Only a type: see `File`. */
-  readonly [TypeId]: (never_: never) => never = (never_) => never_
+  declare readonly [TypeId]: (never_: never) => never
   readonly fd: number
   /** No operation may begin any more. */
   closed: boolean = false
-  /** What waits in the kernel, each with the function that calls it back. */
-  readonly waiting: Set<() => void> = new Set()
-  /** Told when the last of them has ended. */
-  readonly onIdle: Array<() => void> = []
-  /** The options of calls, with `onWaiting` added; kept, as there are few kinds of calls and many of each. */
-  private readonly options: Map<BlockingOptions, BlockingOptions> = new Map()
-
   /** Whether the number is closed with the file; a borrowed one stays its owner's. */
   readonly owned: boolean
   readonly awaits: boolean
+  /** What kind it is, found out by the first call that needs it. */
+  readonly traits: Traits = { bits: Trait.learn }
+  /** What waits in the kernel, each with the function that calls it back. Most files never have any. */
+  private waiting: Set<() => void> | undefined = undefined
+  /** Told when the last of them has ended. */
+  private onIdle: Array<() => void> | undefined = undefined
 
   constructor(fd: number, owned = true, awaits = false) {
     this.fd = fd
@@ -37,24 +37,47 @@ export class Descriptor implements Owner {
     if (owned) native.own(fd)
   }
 
-  private readonly onWaiting = (cancel: () => void): (() => void) => {
-    this.waiting.add(cancel)
+  /** Whether nothing waits on it. */
+  get isIdle(): boolean {
+    return this.waiting === undefined || this.waiting.size === 0
+  }
+
+  /** Ends the use of the number, where nothing waits on it. */
+  retireNow(): void {
+    this.closed = true
+    if (this.owned) native.disown(this.fd)
+  }
+
+  /** Calls back what waits; `idle` is called when all of it has ended. */
+  callBack(idle: () => void): void {
+    this.onIdle ??= []
+    this.onIdle.push(idle)
+    for (const cancel of this.waiting ?? []) cancel()
+  }
+
+  /** Calls `idle` when what waits has ended by itself. */
+  whenIdle(idle: () => void): void {
+    this.onIdle ??= []
+    this.onIdle.push(idle)
+  }
+
+  private wait(cancel: () => void): () => void {
+    const waiting = this.waiting ?? new Set()
+    this.waiting = waiting
+    waiting.add(cancel)
     return () => {
-      this.waiting.delete(cancel)
-      if (this.waiting.size === 0) for (const told of this.onIdle.splice(0)) told()
+      waiting.delete(cancel)
+      if (waiting.size === 0) for (const told of this.onIdle?.splice(0) ?? []) told()
     }
   }
 
-  private readonly isOver = (): boolean => this.closed
-
   optionsFor(options: BlockingOptions): BlockingOptions {
-    // Those with a thread are made for one call.
-    if (options.thread !== undefined) return { ...options, onWaiting: this.onWaiting, isOver: this.isOver }
-    const known = this.options.get(options)
-    if (known !== undefined) return known
-    const own = { ...options, onWaiting: this.onWaiting, isOver: this.isOver }
-    this.options.set(options, own)
-    return own
+    return {
+      ...options,
+      traits: this.traits,
+      onWaiting: (cancel) => this.wait(cancel),
+      isOver: () => this.closed
+    }
   }
 
   toString(): string {
@@ -92,9 +115,10 @@ export const retire = (self: Descriptor): Effect.Effect<boolean> =>
     const first = !self.closed
     self.closed = true
     if (first && self.owned) native.disown(self.fd)
-    if (self.waiting.size === 0) return Exit.succeed(first)
+    if (self.isIdle) return Exit.succeed(first)
     return Effect.callback<boolean>((resume) => {
-      self.onIdle.push(() => resume(Exit.succeed(first)))
-      if (first) for (const cancel of self.waiting) cancel()
+      const idle = () => resume(Exit.succeed(first))
+      if (first) self.callBack(idle)
+      else self.whenIdle(idle)
     })
   })

@@ -3,14 +3,16 @@
  * `Syscall` is one of these.
  */
 import * as Effect from "effect/Effect"
+import * as Effectable from "effect/Effectable"
 import * as Exit from "effect/Exit"
 import * as Predicate from "effect/Predicate"
 import { codes } from "../errors/errnos.ts"
 import { type CallErrors, isErrorResult } from "../errors/registry.ts"
+import { attempt, lastStatus, lastTraits, Status, type Traits } from "./attempt.ts"
 import { POLLIN } from "./constants.ts"
 import type { Argument, Result } from "./native.ts"
 import { nr } from "./nr.ts"
-import { type BlockingOptions, Direction, directions, Trampoline } from "./trampoline.ts"
+import { type BlockingOptions, Direction, directions, Kernel, type Owner, Trampoline } from "./trampoline.ts"
 
 /** What a call was about, for its error. */
 export interface Subject {
@@ -99,23 +101,46 @@ export interface Description<out A, out E> {
   readonly decode: (result: Result, args: ReadonlyArray<Argument>) => A
   readonly options: BlockingOptions
   readonly subject?: Subject | undefined
+  /**
+   * For calls that are often answered at once: the attempt of one, with memory of this thread that is good until the next
+   * call, and what its result means. Used where nobody else is to see the arguments.
+   */
+  readonly quick?: Quick<A> | undefined
 }
+
+/** See `Description`. */
+export interface Quick<out A> {
+  readonly attempt: (traits: Traits | undefined) => Result | undefined
+  readonly decode: (result: Result) => A
+}
+
+/** The same call, whose result means something else. */
+export const decodedAs = <A, E, B>(
+  description: Description<A, E>,
+  decode: (result: Result, args: ReadonlyArray<Argument>) => B
+): Description<B, E> => ({
+  errors: description.errors,
+  nr: description.nr,
+  prepare: () => description.prepare(),
+  decode,
+  options: description.options,
+  subject: description.subject
+})
+
+/** The same call, with other errors. */
+export const failingWith = <A, E, E2>(description: Description<A, E>, errors: CallErrors<E2>): Description<A, E2> => ({
+  errors,
+  nr: description.nr,
+  prepare: () => description.prepare(),
+  decode: (result, args) => description.decode(result, args),
+  options: description.options,
+  subject: description.subject
+})
 
 /** The options of a described call that is made on the JavaScript thread: it does not wait. */
 export const onThisThread: BlockingOptions = {}
 
-/** A descriptor that may be closed while a call waits on it: see `descriptor.ts`. */
-export interface Owner {
-  readonly fd: number
-  readonly closed: boolean
-  /**
-   * That its `O_NONBLOCK` is ours and not the user's: a call that the kernel answers with EAGAIN waits until the descriptor
-   * is ready, and is made again.
-   */
-  readonly awaits: boolean
-  /** The options of a call on it, so that closing it reaches the call. */
-  readonly optionsFor: (options: BlockingOptions) => BlockingOptions
-}
+export type { Owner } from "./trampoline.ts"
 
 const readyOptions: BlockingOptions = { directions: directions(Direction.unknown) }
 
@@ -134,48 +159,206 @@ export const ready = (fd: number, events: number, owner?: Owner): Effect.Effect<
     return typeof result === "object" ? Effect.orDie(Effect.asVoid(result)) : Exit.void
   })
 
+// ---------------------------------------------------------------------------------------------------------------------
+// beginning
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** The fibers that effects run on. */
+export type Fiber = Parameters<Parameters<typeof Effect.withFiber<void>>[0]>[0]
+
+/** A call that would have to wait: the effect of its result; undefined where its descriptor is to be waited for. */
+export interface Waiting {
+  readonly args: ReadonlyArray<Argument>
+  readonly result: Effect.Effect<Result, TypeError | RangeError> | undefined
+}
+
+/** What `begin` says of a call that was answered at once, and whose value is `answer`. */
+export const answered: unique symbol = Symbol("answered")
+let answer: unknown
+
+/** The value of the call of which `begin` has just said that it is answered. */
+export const takeAnswer = <A>(): A => {
+  const value = answer
+  answer = undefined
+  // `begin` left it, for the description of that type.
+  return value as A
+}
+
+// A fiber gives way to others after so many operations, whatever each costs: a call counts as two of them, and each 4 KiB
+// that it transferred as one, so that the loop is not held up by many calls that are quick one by one.
+const charge = (fiber: Fiber, bytes: number): void => {
+  const running: { currentOpCount: number } = fiber
+  running.currentOpCount += 2 + (bytes > 0 ? bytes >>> 12 : 0)
+}
+
+const closedNow = <E>(description: Description<unknown, E>, owner: Owner): Exit.Exit<never, E> =>
+  refuse(description.errors, { ...description.subject, fd: owner.fd }, new Misuse(codes.EBADF, "the File is closed"))
+
+/** Makes a described call as far as it can be made without waiting. */
+export const begin = <A, E>(
+  fiber: Fiber,
+  description: Description<A, E>,
+  owner: Owner | undefined
+): typeof answered | Exit.Exit<A, E> | Waiting => {
+  const { errors, options, quick } = description
+  if (owner?.closed === true) return closedNow(description, owner)
+  let args = noArguments
+  let result: Result | Effect.Effect<Result, TypeError | RangeError>
+  try {
+    const trampoline = fiber.getRef(Trampoline)
+    if (trampoline instanceof Kernel && (quick !== undefined || options.inlineFirst === true)) {
+      let first: Result | undefined
+      if (quick === undefined) {
+        args = description.prepare()
+        first = attempt(description.nr, args, owner?.traits)
+      } else {
+        first = quick.attempt(owner?.traits)
+      }
+      if (lastStatus() === Status.answered) {
+        result = first ?? 0
+      } else {
+        const attempted = { status: lastStatus(), traits: lastTraits() }
+        // Other memory than that of the attempt, which the next call may use.
+        if (quick !== undefined) args = description.prepare()
+        result = trampoline.goOn(description.nr, args, options, owner, attempted, first)
+      }
+    } else {
+      args = description.prepare()
+      result =
+        options === onThisThread
+          ? callWith(trampoline, description.nr, args)
+          : trampoline.callBlocking(description.nr, args, owner === undefined ? options : owner.optionsFor(options))
+    }
+    if (typeof result !== "object" && !isErrorResult(result)) {
+      // Without a list of arguments it was a quick one.
+      answer = quick !== undefined && args === noArguments ? quick.decode(result) : description.decode(result, args)
+      charge(fiber, Number(result))
+      return answered
+    }
+  } catch (thrown) {
+    return refuse(errors, description.subject ?? noSubject, thrown)
+  }
+  if (typeof result === "object") return { args, result }
+  if (result === -codes.EAGAIN && owner?.awaits === true) return { args, result: undefined }
+  return failed(description, result)
+}
+
+const callWith = (trampoline: Trampoline, nr: number, args: ReadonlyArray<Argument>): Result => {
+  // Written out, as spreading a list costs as much as a third of a call.
+  const [a = null, b = null, c = null] = args
+  switch (args.length) {
+    case 0:
+      return trampoline.call(nr)
+    case 1:
+      return trampoline.call(nr, a)
+    case 2:
+      return trampoline.call(nr, a, b)
+    case 3:
+      return trampoline.call(nr, a, b, c)
+    default:
+      return trampoline.call(nr, ...args)
+  }
+}
+
+const failed = <E>(description: Description<unknown, E>, result: Result): Exit.Exit<never, E> => {
+  const { errors, subject = noSubject } = description
+  return Exit.fail(errors.make(-Number(result), subject.path, subject.fd, subject.request))
+}
+
+/** Goes on with a call that `begin` left waiting. */
+export const goOn = <A, E>(
+  description: Description<A, E>,
+  owner: Owner | undefined,
+  waiting: Waiting,
+  whileWaiting: WhileWaiting | undefined
+): Effect.Effect<A, E> => {
+  const { errors, options, subject = noSubject } = description
+  const whenReady = (): Effect.Effect<A, E> => {
+    const wait = ready(owner?.fd ?? -1, options.events ?? POLLIN, owner)
+    return Effect.flatMap(whileWaiting === undefined ? wait : whileWaiting(wait), () =>
+      run(description, whileWaiting, owner)
+    )
+  }
+  if (waiting.result === undefined) return whenReady()
+  return Effect.matchEffect(whileWaiting === undefined ? waiting.result : whileWaiting(waiting.result), {
+    onFailure: (thrown) => refuse(errors, subject, thrown),
+    onSuccess: (late): Effect.Effect<A, E> => {
+      // The only way for a call on our side to be given up while its fiber goes on is that its file was closed.
+      if (owner?.closed === true && (late === -codes.EINTR || late === -codes.EBADF)) {
+        return refuse(errors, subject, new Misuse(codes.EBADF, "the File was closed meanwhile"))
+      }
+      if (owner?.awaits === true && late === -codes.EAGAIN) return whenReady()
+      return settle(errors, subject, description.decode, late, waiting.args)
+    }
+  })
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// running
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** Put around a wait, where there is one: an answer that is to be had at once does not pass through it. */
+export type WhileWaiting = <A, E>(wait: Effect.Effect<A, E>) => Effect.Effect<A, E>
+
+/** The fiber's own way of going on with a value, without an Exit around it that it would have to open. */
+interface Succeeding {
+  readonly succeedWith: (value: unknown) => Effect.Effect<never>
+}
+
+const canSucceedWith = (fiber: object): fiber is Succeeding =>
+  "succeedWith" in fiber && typeof fiber.succeedWith === "function"
+
+/** Goes on with the value of a call that was answered. That way is not promised, and so only used where there is one. */
+export const succeed = (fiber: Fiber): Effect.Effect<never> => {
+  const value = takeAnswer<never>()
+  return canSucceedWith(fiber) ? fiber.succeedWith(value) : Exit.succeed(value)
+}
+
+interface Runs<out A, out E, out R> {
+  readonly evaluate: (fiber: Fiber) => Effect.Effect<A, E, R>
+}
+
+/** An effect of our own kind: what `Effectable.Class` is, but with the fiber at hand. */
+export const Primitive: new <A, E, R = never>() => Effect.Effect<A, E, R> = (() => {
+  class Base {}
+  const effect = Effectable.Prototype<Effect.Effect<unknown, unknown, unknown> & Runs<unknown, unknown, unknown>>({
+    label: "Syscall",
+    evaluate(fiber) {
+      return this.evaluate(fiber)
+    }
+  })
+  Object.setPrototypeOf(Base.prototype, effect)
+  return Base as unknown as new <A, E, R = never>() => Effect.Effect<A, E, R>
+})()
+
+class Run<A, E> extends Primitive<A, E> implements Runs<A, E, never> {
+  readonly description: Description<A, E>
+  readonly whileWaiting: WhileWaiting | undefined
+  readonly owner: Owner | undefined
+
+  constructor(description: Description<A, E>, whileWaiting: WhileWaiting | undefined, owner: Owner | undefined) {
+    super()
+    this.description = description
+    this.whileWaiting = whileWaiting
+    this.owner = owner
+  }
+
+  evaluate(fiber: Fiber): Effect.Effect<A, E> {
+    const begun = begin(fiber, this.description, this.owner)
+    // Outside of what catches, as the fiber goes on in here.
+    if (begun === answered) return succeed(fiber)
+    return "args" in begun ? goOn(this.description, this.owner, begun, this.whileWaiting) : begun
+  }
+}
+
 /**
- * Runs a described call: inline first or on another thread, as its options say.
+ * Runs a described call: inline first or elsewhere, as its options say.
  *
- * `whileWaiting` is put around the wait, where there is one: an answer that is to be had at once does not pass through it.
- * With an `owner`, the call fails with EBADF if that is closed, and is called back if it is closed meanwhile.
+ * `whileWaiting` is put around the wait, where there is one. With an `owner`, the call fails with EBADF if that is closed,
+ * and is called back if it is closed meanwhile.
  */
 export const run = <A, E>(
   description: Description<A, E>,
-  whileWaiting?: <B, E2>(wait: Effect.Effect<B, E2>) => Effect.Effect<B, E2>,
+  whileWaiting?: WhileWaiting,
   owner?: Owner
-): Effect.Effect<A, E> =>
-  Effect.withFiber((fiber) => {
-    const { decode, errors, options, subject = noSubject } = description
-    let args: ReadonlyArray<Argument>
-    let result: Result | Effect.Effect<Result, TypeError | RangeError>
-    try {
-      if (owner?.closed === true) {
-        return refuse(errors, { ...subject, fd: owner.fd }, new Misuse(codes.EBADF, "the File is closed"))
-      }
-      args = description.prepare()
-      const trampoline = fiber.getRef(Trampoline)
-      result =
-        options === onThisThread
-          ? trampoline.call(description.nr, ...args)
-          : trampoline.callBlocking(description.nr, args, owner === undefined ? options : owner.optionsFor(options))
-    } catch (thrown) {
-      return refuse(errors, subject, thrown)
-    }
-    if (typeof result !== "object") {
-      if (result === -codes.EAGAIN && owner?.awaits === true) {
-        return Effect.flatMap(ready(owner.fd, options.events ?? POLLIN, owner), () =>
-          run(description, whileWaiting, owner)
-        )
-      }
-      return settle(errors, subject, decode, result, args)
-    }
-    return Effect.matchEffect(whileWaiting === undefined ? result : whileWaiting(result), {
-      onFailure: (thrown) => refuse(errors, subject, thrown),
-      // The only way for a call on our threads to be interrupted while its fiber goes on is that its file was closed.
-      onSuccess: (late): Exit.Exit<A, E> =>
-        owner?.closed === true && (late === -codes.EINTR || late === -codes.EBADF)
-          ? refuse(errors, subject, new Misuse(codes.EBADF, "the File was closed meanwhile"))
-          : settle(errors, subject, decode, late, args)
-    })
-  })
+): Effect.Effect<A, E> => new Run(description, whileWaiting, owner)

@@ -18,17 +18,39 @@ export type Argument =
 /** What a system call returns: a bigint where a number would not be exact. */
 export type Result = number | bigint
 
+/** A ring of io_uring as the addon opened it: its descriptor, and where things lie in its memory. */
+export interface RingMemory {
+  readonly fd: number
+  readonly flags: number
+  readonly features: number
+  readonly sqEntries: number
+  readonly cqEntries: number
+  readonly sqHead: number
+  readonly sqTail: number
+  readonly sqFlags: number
+  readonly cqHead: number
+  readonly cqTail: number
+  readonly cqOverflow: number
+  readonly cqes: number
+  readonly rings: ArrayBuffer
+  readonly sqes: ArrayBuffer
+}
+
 export interface Native {
   /** Makes the call here and now. */
   call(nr: number, ...args: ReadonlyArray<Argument>): Result
+  /** Attempts the call in a form that does not wait: see `attempt.ts`. */
+  attempt(nr: number, ...args: ReadonlyArray<Argument>): Result | undefined
+  /** Where `attempt` takes the descriptor's traits from and leaves them, and what it came to. */
+  readonly scratch: ArrayBuffer
+  /** The traits of a descriptor, found without asking its file system. */
+  traitsOf(fd: number): number
+  /** What file system a descriptor is on as kernels before 6.8 tell it: 0 any, 1 local, 2 in memory. For tests. */
+  kindByTable(fd: number): number
   /**
-   * Makes the call if the kernel can answer without waiting: the result; undefined where nothing was done; `done` bytes
-   * where a transfer was begun and the rest would have to be waited for.
-   */
-  attempt(nr: number, ...args: ReadonlyArray<Argument>): Result | undefined | { readonly done: number }
-  /**
-   * Makes the call on a thread (0: one that lives for the call) and hands the result to `callback`. `directions` has two
-   * bits for each argument: see `Direction`.
+   * Makes the call on a thread and hands the result to `callback`: one of `openThread`, 0 for the pool, or -1 for the pool
+   * where the call may wait for ever for somebody else: it then is made at once, whatever the pool's size, and takes no
+   * other call's place. `directions` has two bits for each argument: see `Direction`.
    */
   start(
     call: ReadonlyArray<Argument>,
@@ -39,12 +61,26 @@ export interface Native {
   ): number
   /** Makes the kernel give a started call up, with EINTR; nothing happens if it is over. */
   interrupt(operation: number): void
+  /**
+   * How many calls the pool of this environment makes at once, from now on: 1 to 1024; at first what the environment
+   * variable `EFFECT_LINUX_THREADS` says, or 64. More are made, up to 1024, when none comes back for 50 ms although others
+   * are queued: they may be waiting for one of those.
+   */
+  setThreads(count: number): void
   /** A thread's id, or -errno. */
   openThread(): number
   /** Calls back what the thread is doing and ends it; `callback` hears when it has ended. */
   closeThread(thread: number, callback: () => void): void
   /** The real-time signal that `interrupt` sends. */
   interruptSignal(): number
+  /**
+   * Calls back once when the descriptor is ready for one of `events` (those of poll), or has an error or hang-up to tell:
+   * with the events, or with -EBADF where it was closed and its number is used anew. Returns an id, or -errno; -EPERM for
+   * a file that is always ready. The descriptor is left as it is, and may be waited for any number of times at once.
+   */
+  awaitReady(fd: number, events: number, callback: (events: number) => void): number
+  /** The callback is not called any more. To be called before the descriptor is closed. */
+  forget(waiter: number): void
   /** An ArrayBuffer over mapped memory. */
   show(address: Result, length: number): ArrayBuffer
   /** The descriptor is to be closed with this environment, at the latest; `disown` says that it is not any more. */
@@ -52,6 +88,10 @@ export interface Native {
   disown(fd: number): void
   /** Detaches it; false where its memory was moved to another buffer, so that it must not be unmapped. */
   hide(buffer: ArrayBuffer, address: Result): boolean
+  /** Fresh memory to be lent to the kernel, or -errno; it stays until `unreserve`, or until nothing is in flight any more. */
+  reserve(length: number): ArrayBuffer | number
+  /** Detaches and unmaps it. */
+  unreserve(buffer: ArrayBuffer): void
   /** Where a buffer's first byte lies. */
   address(buffer: ArrayBufferView | ArrayBufferLike): bigint
   /**
@@ -59,8 +99,16 @@ export interface Native {
    * of it. True where it has done so already, and nothing but unmapping is left.
    */
   abandon(address: Result): boolean
-  /** The nanoseconds that a C loop of `times` calls takes. */
-  callLoop(nr: number, times: number): number
+  /** The nanoseconds that a C loop of `times` calls takes: by libc, or by the bare instruction. */
+  callLoop(nr: number, times: number, bare?: boolean): number
+  /** A ring of io_uring, or -errno; `onCompletions` is called when there are completions to take. */
+  openRing(submissions: number, completions: number, onCompletions: () => void): RingMemory | number
+  /** Submits what was written to it now, and not only before the loop waits; with `collect` takes what is finished. */
+  submitRing(ring: number, collect: boolean): number
+  /** Whether it keeps the event loop alive. */
+  holdRing(ring: number, pending: boolean): void
+  /** Detaches its memory and closes it; false where the kernel did not let go of what it was lent. */
+  closeRing(ring: number, rings: ArrayBuffer, sqes: ArrayBuffer): boolean
 }
 
 const load = (): Native => {

@@ -3,62 +3,36 @@
  * really makes them.
  */
 import * as Context from "effect/Context"
-import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import { codes } from "../errors/errnos.ts"
-import { isErrorResult } from "../errors/registry.ts"
+import type * as Effect from "effect/Effect"
+import { attempt, lastStatus, lastTraits, Status, type Traits } from "./attempt.ts"
+import { engine } from "./engine/default.ts"
+import { elsewhere, pollOne, soleDescriptor } from "./engine/elsewhere.ts"
+import type { Engine, Options } from "./engine/engine.ts"
 import { type Argument, native, type Result } from "./native.ts"
 
-/** What the kernel does with the memory of an argument: two bits each, as the addon takes them. */
-export const Direction = {
-  /** Whatever it likes. */
-  unknown: 0,
-  /** It reads it. */
-  in: 1,
-  /** It writes all of it, or nothing when it fails. */
-  out: 2,
-  /** It writes as many bytes as the call returns. */
-  outCount: 3
-} as const
+export { Direction, directions, Thread } from "./engine/engine.ts"
 
-/** The directions of a call's arguments, in order, as the addon takes them. */
-export const directions = (...list: ReadonlyArray<(typeof Direction)[keyof typeof Direction]>): number =>
-  list.reduce<number>((bits, direction, index) => bits | (direction << (2 * index)), 0)
-
-/** A thread of its own for blocking calls: see `Syscall.makeThread`. */
-export class Thread {
-  readonly id: number
-  constructor(id: number) {
-    this.id = id
-  }
-}
-
-export interface BlockingOptions {
+/** How a call that may wait is to be made. */
+export interface BlockingOptions extends Options {
   /**
    * Make the call on the JavaScript thread if the kernel can answer it without waiting. The answer is then given as it
    * is, without an effect around it.
    */
   readonly inlineFirst?: boolean | undefined
-  /** What a descriptor has to be ready for, so that the call need not wait: `POLLIN` by default, or `POLLOUT`. */
-  readonly events?: number | undefined
-  /** The thread to make it on; by default one that lives as long as the call. */
-  readonly thread?: Thread | undefined
-  /** What the kernel does with the memory of each argument: bits that `directions` makes. */
-  readonly directions?: number | undefined
+}
+
+/** What a call is about, where that can be closed while it waits. */
+export interface Owner {
+  readonly fd: number
+  readonly closed: boolean
   /**
-   * Called with a result that no fiber receives, as its fiber was interrupted when the kernel had already done the
-   * work: the place to close a descriptor that the call opened.
+   * That its `O_NONBLOCK` is ours and not the user's: a call that the kernel answers with EAGAIN waits until the descriptor
+   * is ready, and is made again.
    */
-  readonly onAbandoned?: ((result: Result) => void) | undefined
-  /** Whether what the call is about is closed by now: the call then is not begun, and ends with EBADF. */
-  readonly isOver?: (() => boolean) | undefined
-  /** Called just before the kernel is made to give the call up, as its fiber is interrupted. */
-  readonly onInterrupt?: (() => void) | undefined
-  /**
-   * Called when the call begins to wait, with a function that makes the kernel give it up (it then ends with EINTR);
-   * what it returns is called when the wait is over. Whoever closes a descriptor ends by it what still waits there.
-   */
-  readonly onWaiting?: ((cancel: () => void) => () => void) | undefined
+  readonly awaits: boolean
+  readonly traits: Traits
+  /** The options of a call on it that is to wait, so that closing it reaches the call. */
+  readonly optionsFor: (options: BlockingOptions) => BlockingOptions
 }
 
 export interface Trampoline {
@@ -70,69 +44,50 @@ export interface Trampoline {
   ) => Result | Effect.Effect<Result, TypeError | RangeError>
 }
 
-const offload = (nr: number, args: ReadonlyArray<Argument>, options: BlockingOptions, done: number) =>
-  Effect.callback<Result, TypeError | RangeError>((resume) => {
-    let finished: Result | undefined
-    let onInterrupted: (() => void) | undefined
-    let onOver: (() => void) | undefined
-    let operation: number
-    // This runs some time after the caller asked.
-    if (options.isOver?.() === true) return resume(Exit.succeed(-codes.EBADF))
-    try {
-      operation = native.start([nr, ...args], options.directions ?? 0, done, options.thread?.id ?? 0, (result) => {
-        finished = result
-        onOver?.()
-        if (onInterrupted === undefined) {
-          resume(Exit.succeed(result))
-        } else {
-          if (!isErrorResult(result)) options.onAbandoned?.(result)
-          onInterrupted()
-        }
-      })
-    } catch (thrown) {
-      return resume(thrown instanceof TypeError || thrown instanceof RangeError ? Exit.fail(thrown) : Exit.die(thrown))
+const noOptions: BlockingOptions = {}
+
+/** The real kernel, with an engine for what has to wait. */
+export class Kernel implements Trampoline {
+  readonly engine: Engine
+  readonly call = native.call
+
+  constructor(engine: Engine) {
+    this.engine = engine
+  }
+
+  // A function and not a method: it is handed around by itself.
+  readonly callBlocking = (
+    number: number,
+    args: ReadonlyArray<Argument>,
+    options: BlockingOptions = noOptions
+  ): Result | Effect.Effect<Result, TypeError | RangeError> => {
+    if (options.inlineFirst === true) {
+      const answer = attempt(number, args, options.traits)
+      if (lastStatus() === Status.answered) return answer ?? 0
+      return elsewhere(this.engine, number, args, options, lastStatus(), Number(answer ?? 0), lastTraits())
     }
-    onOver = options.onWaiting?.(() => native.interrupt(operation))
-    // The fiber ends only when the kernel has let go of the memory it was lent.
-    return Effect.callback<void>((ended) => {
-      // Over, but the fiber was interrupted before it had the result.
-      if (finished !== undefined) {
-        if (!isErrorResult(finished)) options.onAbandoned?.(finished)
-        return ended(Exit.void)
-      }
-      onInterrupted = () => ended(Exit.void)
-      try {
-        options.onInterrupt?.()
-      } finally {
-        native.interrupt(operation)
-      }
-    })
-  })
+    const pollfd = options.thread === undefined ? soleDescriptor(number, args) : undefined
+    if (pollfd !== undefined) return pollOne(this.engine, pollfd, options)
+    return elsewhere(this.engine, number, args, options, Status.wouldWait, 0, options.traits?.bits ?? 0)
+  }
 
-// Written out for the calls that there are: spreading a list into the addon costs as much as a third of a call.
-const attempt = (nr: number, args: ReadonlyArray<Argument>): ReturnType<typeof native.attempt> => {
-  const [a = null, b = null, c = null, d = null] = args
-  switch (args.length) {
-    case 3:
-      return native.attempt(nr, a, b, c)
-    case 4:
-      return native.attempt(nr, a, b, c, d)
-    default:
-      return native.attempt(nr, ...args)
+  /** Goes on after an attempt that was not answered. */
+  goOn(
+    number: number,
+    args: ReadonlyArray<Argument>,
+    options: BlockingOptions,
+    owner: Owner | undefined,
+    attempted: { readonly status: number; readonly traits: number },
+    answer: Result | undefined
+  ): Effect.Effect<Result, TypeError | RangeError> {
+    const own = owner === undefined ? options : owner.optionsFor(options)
+    return elsewhere(this.engine, number, args, own, attempted.status, Number(answer ?? 0), attempted.traits)
   }
 }
 
-/** The real kernel. */
-export const kernel: Trampoline = {
-  call: native.call,
-  callBlocking: (nr, args, options = {}) => {
-    if (options.inlineFirst !== true) return offload(nr, args, options, 0)
-    const answer = attempt(nr, args)
-    if (answer === undefined) return offload(nr, args, options, 0)
-    return typeof answer === "object" ? offload(nr, args, options, answer.done) : answer
-  }
-}
+/** The real kernel, with the engine of this thread. */
+export const kernel: Kernel = new Kernel(engine)
 
 export const Trampoline: Context.Reference<Trampoline> = Context.Reference("effect-linux/Syscall/Trampoline", {
-  defaultValue: () => kernel
+  defaultValue: (): Trampoline => kernel
 })

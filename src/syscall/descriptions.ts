@@ -5,6 +5,7 @@
 import * as Abi from "../Abi.ts"
 import * as errors from "../errors/calls.ts"
 import { codes } from "../errors/errnos.ts"
+import type { CallErrors } from "../errors/registry.ts"
 import {
   type Buffer,
   bufferLength,
@@ -13,11 +14,13 @@ import {
   long,
   type PathLike,
   pathBytes,
+  pathForNow,
   word
 } from "../internal/arguments.ts"
+import { attempt1, attempt3, attempt4, attempt5, type Traits } from "../internal/attempt.ts"
 import * as constants from "../internal/constants.ts"
-import { type Description, Misuse, onThisThread } from "../internal/invoke.ts"
-import type { Argument } from "../internal/native.ts"
+import { type Description, Misuse, onThisThread, type Quick, type Subject } from "../internal/invoke.ts"
+import type { Argument, Result } from "../internal/native.ts"
 import { type BlockingOptions, Direction, directions, kernel } from "../internal/trampoline.ts"
 import * as Struct from "../Struct.ts"
 import { atLeast, bufferVector, memoryAt, nothing, number } from "./convert.ts"
@@ -33,15 +36,20 @@ const writeOptions: BlockingOptions = {
   events: constants.POLLOUT
 }
 const plain: BlockingOptions = {}
+/** Calls that cannot wait on a file in memory. */
+const memoryOptions: BlockingOptions = { inlineFirst: true }
 /** Calls whose memory the kernel only reads: paths. */
-const pathOptions: BlockingOptions = { directions: directions(reads, reads, reads, reads, reads) }
+const pathOptions: BlockingOptions = { inlineFirst: true, directions: directions(reads, reads, reads, reads, reads) }
 const openOptions: BlockingOptions = {
   ...pathOptions,
   onAbandoned: closeAbandoned
 }
-const statxOptions: BlockingOptions = { directions: directions(unknown, reads, unknown, unknown, writes) }
-const getdentsOptions: BlockingOptions = { directions: directions(unknown, fills) }
-const readlinkOptions: BlockingOptions = { directions: directions(unknown, reads, fills) }
+const statxOptions: BlockingOptions = {
+  inlineFirst: true,
+  directions: directions(unknown, reads, unknown, unknown, writes)
+}
+const getdentsOptions: BlockingOptions = { inlineFirst: true, directions: directions(unknown, fills) }
+const readlinkOptions: BlockingOptions = { inlineFirst: true, directions: directions(unknown, reads, fills) }
 
 export const openat = (
   dirfd: number,
@@ -54,52 +62,125 @@ export const openat = (
   prepare: () => [descriptor("dirfd", dirfd), pathBytes("path", path), int("flags", flags), int("mode", mode)],
   decode: number,
   options: openOptions,
-  subject: { path }
+  subject: { path },
+  quick: {
+    // The traits that an attempt leaves are those of what it opened, and not the directory's.
+    attempt: () =>
+      attempt4(
+        nr.openat,
+        descriptor("dirfd", dirfd),
+        pathForNow("path", path),
+        int("flags", flags),
+        int("mode", mode),
+        undefined
+      ),
+    decode: number
+  }
 })
 
-export const read = (fd: number, buffer: Buffer, count?: number): Description<number, errors.ReadError> => ({
-  errors: errors.read,
-  nr: nr.read,
-  prepare: () => [descriptor("fd", fd), buffer, bufferLength("buffer", buffer, count)],
-  decode: number,
-  options: readOptions,
-  subject: { fd }
+/** `traits` are those of the descriptor, where they are known. */
+export const close = (fd: number, traits?: Traits): Description<void, errors.CloseError> => ({
+  errors: errors.close,
+  nr: nr.close,
+  prepare: () => [descriptor("fd", fd)],
+  decode: nothing,
+  options: memoryOptions,
+  subject: { fd },
+  quick: { attempt: () => attempt1(nr.close, descriptor("fd", fd), traits), decode: nothing }
 })
 
-export const write = (fd: number, buffer: Buffer, count?: number): Description<number, errors.WriteError> => ({
-  errors: errors.write,
-  nr: nr.write,
-  prepare: () => [descriptor("fd", fd), buffer, bufferLength("buffer", buffer, count)],
-  decode: number,
-  options: writeOptions,
-  subject: { fd }
-})
+/** What the four plain transfers have in common: one class, so that the most frequent calls make few objects. */
+class Transfer<E> implements Description<number, E>, Quick<number> {
+  readonly kind: TransferKind<E>
+  readonly fd: number
+  readonly buffer: Buffer
+  readonly count: number | undefined
+  readonly offset: number | bigint | undefined
+
+  constructor(
+    kind: TransferKind<E>,
+    fd: number,
+    buffer: Buffer,
+    count: number | undefined,
+    offset: number | bigint | undefined
+  ) {
+    this.kind = kind
+    this.fd = fd
+    this.buffer = buffer
+    this.count = count
+    this.offset = offset
+  }
+
+  get errors(): CallErrors<E> {
+    return this.kind.errors
+  }
+
+  get nr(): number {
+    return this.kind.nr
+  }
+
+  get options(): BlockingOptions {
+    return this.kind.options
+  }
+
+  get subject(): Subject {
+    return { fd: this.fd }
+  }
+
+  get quick(): Quick<number> {
+    return this
+  }
+
+  prepare(): ReadonlyArray<Argument> {
+    const { buffer, count, fd, offset } = this
+    const common = [descriptor("fd", fd), buffer, bufferLength("buffer", buffer, count)]
+    return offset === undefined ? common : [...common, long("offset", offset)]
+  }
+
+  attempt(traits: Traits | undefined): Result | undefined {
+    const { buffer, count, fd, kind, offset } = this
+    descriptor("fd", fd)
+    const length = bufferLength("buffer", buffer, count)
+    return offset === undefined
+      ? attempt3(kind.nr, fd, buffer, length, traits)
+      : attempt4(kind.nr, fd, buffer, length, long("offset", offset), traits)
+  }
+
+  decode(result: Result): number {
+    return number(result)
+  }
+}
+
+interface TransferKind<out E> {
+  readonly errors: CallErrors<E>
+  readonly nr: number
+  readonly options: BlockingOptions
+}
+
+const kinds = {
+  read: { errors: errors.read, nr: nr.read, options: readOptions },
+  write: { errors: errors.write, nr: nr.write, options: writeOptions },
+  pread64: { errors: errors.pread64, nr: nr.pread64, options: readOptions },
+  pwrite64: { errors: errors.pwrite64, nr: nr.pwrite64, options: writeOptions }
+}
+
+export const read = (fd: number, buffer: Buffer, count?: number): Description<number, errors.ReadError> =>
+  new Transfer(kinds.read, fd, buffer, count, undefined)
+
+export const write = (fd: number, buffer: Buffer, count?: number): Description<number, errors.WriteError> =>
+  new Transfer(kinds.write, fd, buffer, count, undefined)
 
 export const pread64 = (
   fd: number,
   buffer: Buffer,
   offset: number | bigint
-): Description<number, errors.Pread64Error> => ({
-  errors: errors.pread64,
-  nr: nr.pread64,
-  prepare: () => [descriptor("fd", fd), buffer, bufferLength("buffer", buffer), long("offset", offset)],
-  decode: number,
-  options: readOptions,
-  subject: { fd }
-})
+): Description<number, errors.Pread64Error> => new Transfer(kinds.pread64, fd, buffer, undefined, offset)
 
 export const pwrite64 = (
   fd: number,
   buffer: Buffer,
   offset: number | bigint
-): Description<number, errors.Pwrite64Error> => ({
-  errors: errors.pwrite64,
-  nr: nr.pwrite64,
-  prepare: () => [descriptor("fd", fd), buffer, bufferLength("buffer", buffer), long("offset", offset)],
-  decode: number,
-  options: writeOptions,
-  subject: { fd }
-})
+): Description<number, errors.Pwrite64Error> => new Transfer(kinds.pwrite64, fd, buffer, undefined, offset)
 
 export const readv = (fd: number, buffers: ReadonlyArray<Buffer>): Description<number, errors.ReadvError> => ({
   errors: errors.readv,
@@ -119,6 +200,9 @@ export const writev = (fd: number, buffers: ReadonlyArray<Buffer>): Description<
   subject: { fd }
 })
 
+// Where the answer of a `statx` that is made at once lies until it is decoded.
+const statxMemory = new Uint8Array(Abi.statx.size)
+
 export const statx = (
   dirfd: number,
   path: PathLike,
@@ -135,6 +219,19 @@ export const statx = (
     new Uint8Array(Abi.statx.size)
   ],
   decode: (_, args) => Abi.statx.decode(memoryAt(args, 4)),
+  quick: {
+    attempt: (traits) =>
+      attempt5(
+        nr.statx,
+        descriptor("dirfd", dirfd),
+        pathForNow("path", path),
+        int("flags", flags),
+        int("mask", mask),
+        statxMemory,
+        traits
+      ),
+    decode: () => Abi.statx.decode(statxMemory)
+  },
   options: statxOptions,
   // An empty path means the descriptor itself.
   subject: path === "" ? { fd: dirfd } : { path }
@@ -222,7 +319,7 @@ export const fsync = (fd: number): Description<void, errors.FsyncError> => ({
   nr: nr.fsync,
   prepare: () => [descriptor("fd", fd)],
   decode: nothing,
-  options: plain,
+  options: memoryOptions,
   subject: { fd }
 })
 
@@ -231,7 +328,7 @@ export const fdatasync = (fd: number): Description<void, errors.FdatasyncError> 
   nr: nr.fdatasync,
   prepare: () => [descriptor("fd", fd)],
   decode: nothing,
-  options: plain,
+  options: memoryOptions,
   subject: { fd }
 })
 
@@ -240,7 +337,7 @@ export const ftruncate = (fd: number, length: number | bigint): Description<void
   nr: nr.ftruncate,
   prepare: () => [descriptor("fd", fd), long("length", length)],
   decode: nothing,
-  options: plain,
+  options: memoryOptions,
   subject: { fd }
 })
 

@@ -2,13 +2,13 @@
  * System calls on file descriptors and paths. Raw numbers go in and come out: whoever wants them closed by a scope uses
  * `File`.
  */
-import type * as Effect from "effect/Effect"
+import * as Effect from "effect/Effect"
 import * as Abi from "../Abi.ts"
 import * as errors from "../errors/calls.ts"
 import { type Buffer, bufferLength, descriptor, int, type PathLike, pathBytes, word } from "../internal/arguments.ts"
 import { SPLICE_F_NONBLOCK } from "../internal/constants.ts"
 import { inline, onThisThread, run } from "../internal/invoke.ts"
-import { atLeast, bufferVector, memoryAt, nothing, number } from "./convert.ts"
+import { atLeast, bufferVector, memoryAt, number } from "./convert.ts"
 import * as describe from "./descriptions.ts"
 
 import { absent } from "./policy.ts"
@@ -20,7 +20,8 @@ import { nr } from "./raw.ts"
  * `path` is taken from the directory `dirfd`, or from the working directory where that is `AT_FDCWD`. `mode` counts only
  * with `O_CREAT` and `O_TMPFILE` and is cut by the umask. `O_CLOEXEC` is not set by itself.
  *
- * Can block, on a FIFO or a slow device, and then runs on another thread; interruptible. Manual page: openat(2).
+ * Can block, on a FIFO, a disk or a server: runs on the JavaScript thread for what the kernel has cached of a regular file
+ * or directory on a disk, and on file systems in memory, else on another; interruptible. Manual page: openat(2).
  *
  * @category files
  * @since 0.1.0
@@ -37,14 +38,16 @@ export const openat = (
  *
  * On Linux the descriptor is gone also where this fails, with `EINTR` too: never close it again.
  *
- * Runs on the JavaScript thread. Can block where the file system writes back on close, and for as long as a socket lingers
- * (`SO_LINGER`) that has not sent everything: close such a one with {@link callBlocking}. Manual page: close(2).
+ * Can wait, where the file system writes back on close, for a socket that lingers (`SO_LINGER`) with something to send, or
+ * for the last name's file to be freed: runs on the JavaScript thread where it cannot (pipes, sockets, event descriptors,
+ * what was only read on a disk, anything in memory), else on another. Not interruptible: once begun it is done. Manual
+ * page: close(2).
  *
  * @category files
  * @since 0.1.0
  */
 export const close = (fd: number): Effect.Effect<void, errors.CloseError> =>
-  inline(errors.close, (call) => call(nr.close, descriptor("fd", fd)), nothing, { fd })
+  run(describe.close(fd), Effect.uninterruptible)
 
 /**
  * `read(fd, buffer, count)`—Reads at the file offset, which moves on; returns the number of bytes, 0 at the end.
@@ -115,7 +118,7 @@ export const readv = (fd: number, buffers: ReadonlyArray<Buffer>): Effect.Effect
 /**
  * `writev(fd, buffers)`—Writes several buffers as one; at most 1,024 of them.
  *
- * Can block; runs on another thread. Manual page: writev(2).
+ * Can block, like {@link write}. Manual page: writev(2).
  *
  * @category files
  * @since 0.1.0
@@ -308,7 +311,8 @@ const ioctlArgument = (request: number, argument: number | bigint | Buffer | nul
  * `statx(dirfd, path, flags, mask)`—All that is known of a file. With an empty path and `AT_EMPTY_PATH`, of `dirfd`
  * itself.
  *
- * Can wait for a disk or server; runs on another thread. Since Linux 4.11. Manual page: statx(2).
+ * Can wait for a disk or server: runs on the JavaScript thread where the kernel has the path and the file cached, on a disk
+ * or in memory, else on another. Since Linux 4.11. Manual page: statx(2).
  *
  * @category files
  * @since 0.1.0
@@ -335,7 +339,8 @@ export interface Dirent extends Abi.linux_dirent64 {
  * `getdents64(fd, buffer)`—Reads entries of a directory into `buffer`; returns the number of bytes, 0 at the end.
  * {@link dirents} decodes them. A buffer too small for the next entry fails with `EINVAL`.
  *
- * Can wait for a disk or server; runs on another thread. Manual page: getdents64(2).
+ * Can wait for a disk or server: runs on the JavaScript thread where the file system is in memory, else on another. Manual
+ * page: getdents64(2).
  *
  * @category files
  * @since 0.1.0
@@ -369,7 +374,8 @@ export const dirents = (buffer: Uint8Array, length: number = buffer.byteLength):
 /**
  * `unlinkat(dirfd, path, flags)`—Removes a name, and the file with its last one; a directory with `AT_REMOVEDIR`.
  *
- * Can wait for a disk or server; runs on another thread. Manual page: unlinkat(2).
+ * Can wait for a disk or server: runs on the JavaScript thread where the file system is in memory, else on another. Manual
+ * page: unlinkat(2).
  *
  * @category files
  * @since 0.1.0
@@ -380,7 +386,8 @@ export const unlinkat = (dirfd: number, path: PathLike, flags = 0): Effect.Effec
 /**
  * `mkdirat(dirfd, path, mode)`—Makes a directory; `mode` is cut by the umask.
  *
- * Can wait for a disk or server; runs on another thread. Manual page: mkdirat(2).
+ * Can wait for a disk or server: runs on the JavaScript thread where the file system is in memory, else on another. Manual
+ * page: mkdirat(2).
  *
  * @category files
  * @since 0.1.0
@@ -392,7 +399,8 @@ export const mkdirat = (dirfd: number, path: PathLike, mode: number): Effect.Eff
  * `renameat2(olddirfd, oldpath, newdirfd, newpath, flags)`—Renames a file. `flags` is one of `RENAME_NOREPLACE`,
  * `RENAME_EXCHANGE` and `RENAME_WHITEOUT`, or 0.
  *
- * Can wait for a disk or server; runs on another thread. Manual page: renameat2(2).
+ * Can wait for a disk or server: runs on the JavaScript thread where the file system is in memory, else on another. Manual
+ * page: renameat2(2).
  *
  * @category files
  * @since 0.1.0
@@ -409,7 +417,8 @@ export const renameat2 = (
  * `linkat(olddirfd, oldpath, newdirfd, newpath, flags)`—Gives a file another name. `flags` are of `AT_SYMLINK_FOLLOW` and
  * `AT_EMPTY_PATH`.
  *
- * Can wait for a disk or server; runs on another thread. Manual page: linkat(2).
+ * Can wait for a disk or server: runs on the JavaScript thread where the file system is in memory, else on another. Manual
+ * page: linkat(2).
  *
  * @category files
  * @since 0.1.0
@@ -425,7 +434,8 @@ export const linkat = (
 /**
  * `symlinkat(target, newdirfd, linkpath)`—Makes a symbolic link that says `target`.
  *
- * Can wait for a disk or server; runs on another thread. Manual page: symlinkat(2).
+ * Can wait for a disk or server: runs on the JavaScript thread where the file system is in memory, else on another. Manual
+ * page: symlinkat(2).
  *
  * @category files
  * @since 0.1.0
@@ -439,7 +449,8 @@ export const symlinkat = (
 /**
  * `readlinkat(dirfd, path)`—What a symbolic link says, as bytes.
  *
- * Can wait for a disk or server; runs on another thread. Manual page: readlinkat(2).
+ * Can wait for a disk or server: runs on the JavaScript thread for short links of ext4 and those in memory that the kernel
+ * has cached, else on another. Manual page: readlinkat(2).
  *
  * @category files
  * @since 0.1.0
@@ -450,7 +461,7 @@ export const readlinkat = (dirfd: number, path: PathLike): Effect.Effect<Uint8Ar
 /**
  * `fsync(fd)`—Waits until a file's contents and all that is known of it are on the disk.
  *
- * Blocks; runs on another thread. Manual page: fsync(2).
+ * Blocks, but for a file in memory; runs on another thread then. Manual page: fsync(2).
  *
  * @category files
  * @since 0.1.0
@@ -460,7 +471,7 @@ export const fsync = (fd: number): Effect.Effect<void, errors.FsyncError> => run
 /**
  * `fdatasync(fd)`—Like {@link fsync}, without what is not needed to read the contents back.
  *
- * Blocks; runs on another thread. Manual page: fdatasync(2).
+ * Blocks, but for a file in memory; runs on another thread then. Manual page: fdatasync(2).
  *
  * @category files
  * @since 0.1.0
@@ -470,7 +481,8 @@ export const fdatasync = (fd: number): Effect.Effect<void, errors.FdatasyncError
 /**
  * `ftruncate(fd, length)`—Makes a file `length` bytes long, by cutting it or by zeros at its end.
  *
- * Can wait for a disk; runs on another thread. Manual page: ftruncate(2).
+ * Can wait for a disk: runs on the JavaScript thread for a small file in memory, else on another. Manual page:
+ * ftruncate(2).
  *
  * @category files
  * @since 0.1.0

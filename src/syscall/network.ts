@@ -163,7 +163,7 @@ export interface Accepted {
   readonly address: SockAddr | undefined
 }
 
-const acceptOptions: BlockingOptions = { onAbandoned: closeAbandoned }
+const acceptOptions: BlockingOptions = { inlineFirst: true, onAbandoned: closeAbandoned }
 
 /**
  * `accept(sockfd)`—Takes the first connection that waits at a listening socket. `accept4` makes the new socket

@@ -82,13 +82,13 @@ export const getcwd: Effect.Effect<Uint8Array, errors.GetcwdError> = run({
   options: onThisThread
 })
 
-const readlinkOptions: BlockingOptions = { directions: directions(reads, fills) }
+const readlinkOptions: BlockingOptions = { inlineFirst: true, directions: directions(reads, fills) }
 
 /**
  * `readlink(path)`—What a symbolic link says, as bytes.
  *
- * Can wait for a disk or server: made on another thread; interruptible. Only on x86_64; elsewhere it fails with
- * `ENOSYS`. Manual page: readlink(2).
+ * Can wait for a disk or server: made on the JavaScript thread for short links of ext4 and those in memory that the kernel
+ * has cached, else on another; interruptible. Only on x86_64; elsewhere it fails with `ENOSYS`. Manual page: readlink(2).
  *
  * @category paths
  * @since 0.1.0

@@ -1,6 +1,6 @@
 /** Descriptors and files for tests of layer 1, released by the test's scope. */
 
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
+import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { Effect } from "effect"
@@ -29,17 +29,4 @@ export const directory = Effect.acquireRelease(
 /** A descriptor that some effect opens. */
 export const held = closing
 
-/**
- * How many threads of this process are asleep in a system call, as the kernel sees it: with this number, and where said
- * with this first argument.
- */
-export const asleepIn = (nr: number, first?: number | bigint): number => {
-  const start = first === undefined ? `${nr} ` : `${nr} 0x${first.toString(16)} `
-  return readdirSync("/proc/self/task").filter((task) => {
-    try {
-      return readFileSync(`/proc/self/task/${task}/syscall`, "utf8").startsWith(start)
-    } catch {
-      return false // it ended meanwhile
-    }
-  }).length
-}
+export { asleepIn } from "./underway.ts"

@@ -153,8 +153,17 @@ export const answeringRuns = (answer: (proceed: () => Syscall.Result) => Syscall
  */
 export const comesTrue = (condition: () => boolean) => eventually(condition, 1_000_000)
 
-/** The identifiers of this process's threads. */
-export const threadIds = (): ReadonlyArray<number> => readdirSync("/proc/self/task").map(Number)
+/** The identifiers of this process's threads, but for those that an idle ring of io_uring keeps for some seconds. */
+export const threadIds = (): ReadonlyArray<number> =>
+  readdirSync("/proc/self/task")
+    .map(Number)
+    .filter((id) => {
+      try {
+        return !readFileSync(`/proc/self/task/${id}/comm`, "utf8").startsWith("iou-wrk")
+      } catch {
+        return false // ended between the two looks
+      }
+    })
 
 /** The same without those that KVM itself adds to a process that runs a machine (`kvm-nx-lpage-recovery`). */
 export const userThreadIds = (): ReadonlyArray<number> =>

@@ -14,7 +14,9 @@ import { nr } from "../raw.ts"
  *
  * `mode` counts only with `O_CREAT` and `O_TMPFILE` and is cut by the umask. `O_CLOEXEC` is not set by itself.
  *
- * Can block: made on another thread; interruptible. Only on x86_64; elsewhere it fails with `ENOSYS`. Manual page:
+ * Can block, on a FIFO, a disk or a server: made on the JavaScript thread for what the kernel has cached of a regular
+ * file or directory on a disk, and on file systems in memory, else on another; interruptible. What it cannot see: a
+ * `fanotify` listener that is asked for permission. Only on x86_64; elsewhere it fails with `ENOSYS`. Manual page:
  * open(2).
  *
  * @category files
@@ -26,14 +28,16 @@ export const open = (path: PathLike, flags: number, mode: number = 0): Effect.Ef
     nr: nr.open ?? absent,
     prepare: () => [pathBytes("path", path), int("flags", flags), int("mode", mode)],
     decode: number,
-    options: { directions: 1, onAbandoned: closeAbandoned },
+    options: { inlineFirst: true, directions: 1, onAbandoned: closeAbandoned },
     subject: { path: path }
   })
 
 /**
  * `creat(path, mode)`—Creates a file, or cuts it to nothing, and opens it for writing.
  *
- * Can block: made on another thread; interruptible. Only on x86_64; elsewhere it fails with `ENOSYS`. Manual page:
+ * Can block, on a FIFO, a disk or a server: made on the JavaScript thread for what the kernel has cached of a regular
+ * file or directory on a disk, and on file systems in memory, else on another; interruptible. What it cannot see: a
+ * `fanotify` listener that is asked for permission. Only on x86_64; elsewhere it fails with `ENOSYS`. Manual page:
  * open(2).
  *
  * @category files
@@ -45,7 +49,7 @@ export const creat = (path: PathLike, mode: number): Effect.Effect<number, error
     nr: nr.creat ?? absent,
     prepare: () => [pathBytes("path", path), int("mode", mode)],
     decode: number,
-    options: { directions: 1, onAbandoned: closeAbandoned },
+    options: { inlineFirst: true, directions: 1, onAbandoned: closeAbandoned },
     subject: { path: path }
   })
 
@@ -54,7 +58,9 @@ export const creat = (path: PathLike, mode: number): Effect.Effect<number, error
  *
  * `how.resolve` is of `RESOLVE_*`; unlike `openat`, flags and modes that mean nothing fail with `EINVAL`.
  *
- * Can block: made on another thread; interruptible. Since Linux 5.6. Manual page: openat2(2).
+ * Can block, on a FIFO, a disk or a server: made on the JavaScript thread for what the kernel has cached of a regular
+ * file or directory on a disk, and on file systems in memory, else on another; interruptible. What it cannot see: a
+ * `fanotify` listener that is asked for permission. Since Linux 5.6. Manual page: openat2(2).
  *
  * @category files
  * @since 0.1.0
@@ -65,7 +71,7 @@ export const openat2 = (dirfd: number, path: PathLike, how: Abi.open_how): Effec
     nr: nr.openat2,
     prepare: () => [descriptor("dirfd", dirfd), pathBytes("path", path), Abi.open_how.encode(how), Abi.open_how.size],
     decode: number,
-    options: { directions: 20, onAbandoned: closeAbandoned },
+    options: { inlineFirst: true, directions: 20, onAbandoned: closeAbandoned },
     subject: { path: path }
   })
 
@@ -119,7 +125,8 @@ export const preadv = (fd: number, buffers: ReadonlyArray<Buffer>, offset: numbe
  * `pwritev(fd, buffers, offset)`—Writes several buffers as one, at `offset` bytes from the start; the file offset
  * stays where it is.
  *
- * Can block: made on another thread; interruptible. Since Linux 2.6.30. Manual page: pwritev(2).
+ * Can block: made on the JavaScript thread where the file system takes the bytes without waiting, else on another;
+ * interruptible. Since Linux 2.6.30. Manual page: pwritev(2).
  *
  * @category files
  * @since 0.1.0
@@ -130,7 +137,7 @@ export const pwritev = (fd: number, buffers: ReadonlyArray<Buffer>, offset: numb
     nr: nr.pwritev,
     prepare: () => [descriptor("fd", fd), ...bufferVector("buffers", buffers), long("offset", offset), 0],
     decode: number,
-    options: { directions: 4 },
+    options: { inlineFirst: true, directions: 4 },
     subject: { fd }
   })
 
@@ -195,7 +202,8 @@ export const truncate = (path: PathLike, length: number | bigint): Effect.Effect
  *
  * `mode` is 0 or of `FALLOC_FL_*`; offset and length are in bytes.
  *
- * Can block: made on another thread; interruptible. Since Linux 2.6.23. Manual page: fallocate(2).
+ * Can wait for a disk or server: made on the JavaScript thread for up to 1 MiB of a file in memory, else on another;
+ * interruptible. Since Linux 2.6.23. Manual page: fallocate(2).
  *
  * @category files
  * @since 0.1.0
@@ -206,7 +214,7 @@ export const fallocate = (fd: number, mode: number, offset: number | bigint, len
     nr: nr.fallocate,
     prepare: () => [descriptor("fd", fd), int("mode", mode), long("offset", offset), long("length", length)],
     decode: nothing,
-    options: {  },
+    options: { inlineFirst: true },
     subject: { fd }
   })
 

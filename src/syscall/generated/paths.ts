@@ -15,8 +15,9 @@ import { nr } from "../raw.ts"
  * A symbolic link at its end is followed. Times are seconds and nanoseconds since the epoch; `st_blocks` are of 512
  * bytes.
  *
- * Can wait for a disk or server: made on another thread; interruptible. Only on x86_64; elsewhere it fails with
- * `ENOSYS`. Manual page: stat(2).
+ * Can wait for a disk or server: made on the JavaScript thread where the kernel has the path and the file cached, on
+ * a disk or in memory, else on another; interruptible. Only on x86_64; elsewhere it fails with `ENOSYS`. Manual page:
+ * stat(2).
  *
  * @category paths
  * @since 0.1.0
@@ -27,14 +28,15 @@ export const stat = (path: PathLike): Effect.Effect<Abi.stat, errors.StatError> 
     nr: nr.stat ?? absent,
     prepare: () => [pathBytes("path", path), new Uint8Array(Abi.stat.size)],
     decode: (_, args) => Abi.stat.decode(memoryAt(args, 1)),
-    options: { directions: 9 },
+    options: { inlineFirst: true, directions: 9 },
     subject: { path: path }
   })
 
 /**
  * `fstat(fd)`—Tells what is known of the file behind a descriptor.
  *
- * Can wait for a disk or server: made on another thread; interruptible. Manual page: fstat(2).
+ * Can wait for a disk or server: made on the JavaScript thread where the file is on a disk or in memory, else on
+ * another; interruptible. Manual page: fstat(2).
  *
  * @category paths
  * @since 0.1.0
@@ -45,15 +47,16 @@ export const fstat = (fd: number): Effect.Effect<Abi.stat, errors.FstatError> =>
     nr: nr.fstat,
     prepare: () => [descriptor("fd", fd), new Uint8Array(Abi.stat.size)],
     decode: (_, args) => Abi.stat.decode(memoryAt(args, 1)),
-    options: { directions: 8 },
+    options: { inlineFirst: true, directions: 8 },
     subject: { fd }
   })
 
 /**
  * `lstat(path)`—Tells what is known of a file, and of a symbolic link itself.
  *
- * Can wait for a disk or server: made on another thread; interruptible. Only on x86_64; elsewhere it fails with
- * `ENOSYS`. Manual page: lstat(2).
+ * Can wait for a disk or server: made on the JavaScript thread where the kernel has the path and the file cached, on
+ * a disk or in memory, else on another; interruptible. Only on x86_64; elsewhere it fails with `ENOSYS`. Manual page:
+ * lstat(2).
  *
  * @category paths
  * @since 0.1.0
@@ -64,7 +67,7 @@ export const lstat = (path: PathLike): Effect.Effect<Abi.stat, errors.LstatError
     nr: nr.lstat ?? absent,
     prepare: () => [pathBytes("path", path), new Uint8Array(Abi.stat.size)],
     decode: (_, args) => Abi.stat.decode(memoryAt(args, 1)),
-    options: { directions: 9 },
+    options: { inlineFirst: true, directions: 9 },
     subject: { path: path }
   })
 
@@ -73,7 +76,8 @@ export const lstat = (path: PathLike): Effect.Effect<Abi.stat, errors.LstatError
  *
  * `flags` are of `AT_SYMLINK_NOFOLLOW`, `AT_EMPTY_PATH` (an empty path means `dirfd` itself) and `AT_NO_AUTOMOUNT`.
  *
- * Can wait for a disk or server: made on another thread; interruptible. Since Linux 2.6.16. Manual page: fstatat(2).
+ * Can wait for a disk or server: made on the JavaScript thread where the kernel has the path and the file cached, on
+ * a disk or in memory, else on another; interruptible. Since Linux 2.6.16. Manual page: fstatat(2).
  *
  * @category paths
  * @since 0.1.0
@@ -84,7 +88,7 @@ export const newfstatat = (dirfd: number, path: PathLike, flags: number = 0): Ef
     nr: nr.newfstatat,
     prepare: () => [descriptor("dirfd", dirfd), pathBytes("path", path), new Uint8Array(Abi.stat.size), int("flags", flags)],
     decode: (_, args) => Abi.stat.decode(memoryAt(args, 2)),
-    options: { directions: 36 },
+    options: { inlineFirst: true, directions: 36 },
     subject: { path: path }
   })
 
@@ -93,8 +97,9 @@ export const newfstatat = (dirfd: number, path: PathLike, flags: number = 0): Ef
  *
  * `mode` is `F_OK` (it exists) or of `R_OK`, `W_OK` and `X_OK`; what is not allowed fails with `EACCES`.
  *
- * Can wait for a disk or server: made on another thread; interruptible. Only on x86_64; elsewhere it fails with
- * `ENOSYS`. Manual page: access(2).
+ * Can wait for a disk or server: made on the JavaScript thread where the kernel has the path cached and need not read
+ * an access control list, else on another; interruptible. Only on x86_64; elsewhere it fails with `ENOSYS`. Manual
+ * page: access(2).
  *
  * @category paths
  * @since 0.1.0
@@ -105,7 +110,7 @@ export const access = (path: PathLike, mode: number): Effect.Effect<void, errors
     nr: nr.access ?? absent,
     prepare: () => [pathBytes("path", path), int("mode", mode)],
     decode: nothing,
-    options: { directions: 1 },
+    options: { inlineFirst: true, directions: 1 },
     subject: { path: path }
   })
 
@@ -115,8 +120,8 @@ export const access = (path: PathLike, mode: number): Effect.Effect<void, errors
  *
  * `mode` is as for {@link access}. The call has no flags: those of the C library's function need {@link faccessat2}.
  *
- * Can wait for a disk or server: made on another thread; interruptible. Since Linux 2.6.16. Manual page:
- * faccessat(2).
+ * Can wait for a disk or server: made on the JavaScript thread where the kernel has the path cached and need not read
+ * an access control list, else on another; interruptible. Since Linux 2.6.16. Manual page: faccessat(2).
  *
  * @category paths
  * @since 0.1.0
@@ -127,7 +132,7 @@ export const faccessat = (dirfd: number, path: PathLike, mode: number): Effect.E
     nr: nr.faccessat,
     prepare: () => [descriptor("dirfd", dirfd), pathBytes("path", path), int("mode", mode)],
     decode: nothing,
-    options: { directions: 4 },
+    options: { inlineFirst: true, directions: 4 },
     subject: { path: path }
   })
 
@@ -137,7 +142,8 @@ export const faccessat = (dirfd: number, path: PathLike, mode: number): Effect.E
  * `mode` is as for {@link access}; `flags` are of `AT_EACCESS` (as the effective user), `AT_SYMLINK_NOFOLLOW` and
  * `AT_EMPTY_PATH`.
  *
- * Can wait for a disk or server: made on another thread; interruptible. Since Linux 5.8. Manual page: faccessat2(2).
+ * Can wait for a disk or server: made on the JavaScript thread where the kernel has the path cached and need not read
+ * an access control list, else on another; interruptible. Since Linux 5.8. Manual page: faccessat2(2).
  *
  * @category paths
  * @since 0.1.0
@@ -148,7 +154,7 @@ export const faccessat2 = (dirfd: number, path: PathLike, mode: number, flags: n
     nr: nr.faccessat2,
     prepare: () => [descriptor("dirfd", dirfd), pathBytes("path", path), int("mode", mode), int("flags", flags)],
     decode: nothing,
-    options: { directions: 4 },
+    options: { inlineFirst: true, directions: 4 },
     subject: { path: path }
   })
 
@@ -226,8 +232,8 @@ export const umask = (mask: number): Effect.Effect<number> =>
 /**
  * `rename(oldpath, newpath)`—Renames a file, replacing what has the new name.
  *
- * Can wait for a disk or server: made on another thread; interruptible. Only on x86_64; elsewhere it fails with
- * `ENOSYS`. Manual page: rename(2).
+ * Can wait for a disk or server: made on the JavaScript thread where the file system is in memory, else on another;
+ * interruptible. Only on x86_64; elsewhere it fails with `ENOSYS`. Manual page: rename(2).
  *
  * @category paths
  * @since 0.1.0
@@ -238,7 +244,7 @@ export const rename = (oldpath: PathLike, newpath: PathLike): Effect.Effect<void
     nr: nr.rename ?? absent,
     prepare: () => [pathBytes("oldpath", oldpath), pathBytes("newpath", newpath)],
     decode: nothing,
-    options: { directions: 5 },
+    options: { inlineFirst: true, directions: 5 },
     subject: { path: oldpath }
   })
 
@@ -246,8 +252,9 @@ export const rename = (oldpath: PathLike, newpath: PathLike): Effect.Effect<void
  * `renameat(olddirfd, oldpath, newdirfd, newpath)`—Renames a file, by its paths from directories, replacing what has
  * the new name.
  *
- * Can wait for a disk or server: made on another thread; interruptible. Since Linux 2.6.16. Only on x86_64 and
- * aarch64; elsewhere it fails with `ENOSYS`. Manual page: renameat(2).
+ * Can wait for a disk or server: made on the JavaScript thread where the file system is in memory, else on another;
+ * interruptible. Since Linux 2.6.16. Only on x86_64 and aarch64; elsewhere it fails with `ENOSYS`. Manual page:
+ * renameat(2).
  *
  * @category paths
  * @since 0.1.0
@@ -258,15 +265,15 @@ export const renameat = (olddirfd: number, oldpath: PathLike, newdirfd: number, 
     nr: nr.renameat ?? absent,
     prepare: () => [descriptor("olddirfd", olddirfd), pathBytes("oldpath", oldpath), descriptor("newdirfd", newdirfd), pathBytes("newpath", newpath)],
     decode: nothing,
-    options: { directions: 68 },
+    options: { inlineFirst: true, directions: 68 },
     subject: { path: oldpath }
   })
 
 /**
  * `mkdir(path, mode)`—Makes a directory; `mode` is cut by the umask.
  *
- * Can wait for a disk or server: made on another thread; interruptible. Only on x86_64; elsewhere it fails with
- * `ENOSYS`. Manual page: mkdir(2).
+ * Can wait for a disk or server: made on the JavaScript thread where the file system is in memory, else on another;
+ * interruptible. Only on x86_64; elsewhere it fails with `ENOSYS`. Manual page: mkdir(2).
  *
  * @category paths
  * @since 0.1.0
@@ -277,15 +284,15 @@ export const mkdir = (path: PathLike, mode: number): Effect.Effect<void, errors.
     nr: nr.mkdir ?? absent,
     prepare: () => [pathBytes("path", path), int("mode", mode)],
     decode: nothing,
-    options: { directions: 1 },
+    options: { inlineFirst: true, directions: 1 },
     subject: { path: path }
   })
 
 /**
  * `rmdir(path)`—Removes an empty directory.
  *
- * Can wait for a disk or server: made on another thread; interruptible. Only on x86_64; elsewhere it fails with
- * `ENOSYS`. Manual page: rmdir(2).
+ * Can wait for a disk or server: made on the JavaScript thread where the file system is in memory, else on another;
+ * interruptible. Only on x86_64; elsewhere it fails with `ENOSYS`. Manual page: rmdir(2).
  *
  * @category paths
  * @since 0.1.0
@@ -296,15 +303,15 @@ export const rmdir = (path: PathLike): Effect.Effect<void, errors.RmdirError> =>
     nr: nr.rmdir ?? absent,
     prepare: () => [pathBytes("path", path)],
     decode: nothing,
-    options: { directions: 1 },
+    options: { inlineFirst: true, directions: 1 },
     subject: { path: path }
   })
 
 /**
  * `link(oldpath, newpath)`—Gives a file another name; a symbolic link at the end of `oldpath` is not followed.
  *
- * Can wait for a disk or server: made on another thread; interruptible. Only on x86_64; elsewhere it fails with
- * `ENOSYS`. Manual page: link(2).
+ * Can wait for a disk or server: made on the JavaScript thread where the file system is in memory, else on another;
+ * interruptible. Only on x86_64; elsewhere it fails with `ENOSYS`. Manual page: link(2).
  *
  * @category paths
  * @since 0.1.0
@@ -315,15 +322,15 @@ export const link = (oldpath: PathLike, newpath: PathLike): Effect.Effect<void, 
     nr: nr.link ?? absent,
     prepare: () => [pathBytes("oldpath", oldpath), pathBytes("newpath", newpath)],
     decode: nothing,
-    options: { directions: 5 },
+    options: { inlineFirst: true, directions: 5 },
     subject: { path: oldpath }
   })
 
 /**
  * `unlink(path)`—Removes a name, and the file with its last one.
  *
- * Can wait for a disk or server: made on another thread; interruptible. Only on x86_64; elsewhere it fails with
- * `ENOSYS`. Manual page: unlink(2).
+ * Can wait for a disk or server: made on the JavaScript thread where the file system is in memory, else on another;
+ * interruptible. Only on x86_64; elsewhere it fails with `ENOSYS`. Manual page: unlink(2).
  *
  * @category paths
  * @since 0.1.0
@@ -334,15 +341,15 @@ export const unlink = (path: PathLike): Effect.Effect<void, errors.UnlinkError> 
     nr: nr.unlink ?? absent,
     prepare: () => [pathBytes("path", path)],
     decode: nothing,
-    options: { directions: 1 },
+    options: { inlineFirst: true, directions: 1 },
     subject: { path: path }
   })
 
 /**
  * `symlink(target, linkpath)`—Makes a symbolic link at `linkpath` that says `target`.
  *
- * Can wait for a disk or server: made on another thread; interruptible. Only on x86_64; elsewhere it fails with
- * `ENOSYS`. Manual page: symlink(2).
+ * Can wait for a disk or server: made on the JavaScript thread where the file system is in memory, else on another;
+ * interruptible. Only on x86_64; elsewhere it fails with `ENOSYS`. Manual page: symlink(2).
  *
  * @category paths
  * @since 0.1.0
@@ -353,7 +360,7 @@ export const symlink = (target: PathLike, linkpath: PathLike): Effect.Effect<voi
     nr: nr.symlink ?? absent,
     prepare: () => [pathBytes("target", target), pathBytes("linkpath", linkpath)],
     decode: nothing,
-    options: { directions: 5 },
+    options: { inlineFirst: true, directions: 5 },
     subject: { path: target }
   })
 
@@ -423,7 +430,8 @@ export const chmod = (path: PathLike, mode: number): Effect.Effect<void, errors.
 /**
  * `fchmod(fd, mode)`—Sets the permissions of the file behind a descriptor.
  *
- * Can wait for a disk or server: made on another thread; interruptible. Manual page: fchmod(2).
+ * Can wait for a disk or server: made on the JavaScript thread where the file system is in memory, else on another;
+ * interruptible. Manual page: fchmod(2).
  *
  * @category paths
  * @since 0.1.0
@@ -434,7 +442,7 @@ export const fchmod = (fd: number, mode: number): Effect.Effect<void, errors.Fch
     nr: nr.fchmod,
     prepare: () => [descriptor("fd", fd), int("mode", mode)],
     decode: nothing,
-    options: {  },
+    options: { inlineFirst: true },
     subject: { fd }
   })
 
@@ -503,7 +511,8 @@ export const chown = (path: PathLike, owner: number, group: number): Effect.Effe
 /**
  * `fchown(fd, owner, group)`—Sets the owner and group of the file behind a descriptor; -1 leaves one as it is.
  *
- * Can wait for a disk or server: made on another thread; interruptible. Manual page: fchown(2).
+ * Can wait for a disk or server: made on the JavaScript thread where the file system is in memory, else on another;
+ * interruptible. Manual page: fchown(2).
  *
  * @category paths
  * @since 0.1.0
@@ -514,7 +523,7 @@ export const fchown = (fd: number, owner: number, group: number): Effect.Effect<
     nr: nr.fchown,
     prepare: () => [descriptor("fd", fd), int("owner", owner), int("group", group)],
     decode: nothing,
-    options: {  },
+    options: { inlineFirst: true },
     subject: { fd }
   })
 
@@ -582,7 +591,8 @@ export const utime = (path: PathLike, times: Abi.utimbuf | null): Effect.Effect<
  *
  * `f_type` is one of the `*_MAGIC`, `f_flags` of `ST_*`; blocks are of `f_frsize` bytes.
  *
- * Can wait for a disk or server: made on another thread; interruptible. Manual page: statfs(2).
+ * Can wait for a disk or server: made on the JavaScript thread where the kernel has the path and the file cached, on
+ * a disk or in memory, else on another; interruptible. Manual page: statfs(2).
  *
  * @category paths
  * @since 0.1.0
@@ -593,7 +603,7 @@ export const statfs = (path: PathLike): Effect.Effect<Abi.statfs, errors.StatfsE
     nr: nr.statfs,
     prepare: () => [pathBytes("path", path), new Uint8Array(Abi.statfs.size)],
     decode: (_, args) => Abi.statfs.decode(memoryAt(args, 1)),
-    options: { directions: 9 },
+    options: { inlineFirst: true, directions: 9 },
     subject: { path: path }
   })
 
@@ -602,7 +612,8 @@ export const statfs = (path: PathLike): Effect.Effect<Abi.statfs, errors.StatfsE
  *
  * The result is that of {@link statfs}.
  *
- * Can wait for a disk or server: made on another thread; interruptible. Manual page: fstatfs(2).
+ * Can wait for a disk or server: made on the JavaScript thread where the file is on a disk or in memory, else on
+ * another; interruptible. Manual page: fstatfs(2).
  *
  * @category paths
  * @since 0.1.0
@@ -613,7 +624,7 @@ export const fstatfs = (fd: number): Effect.Effect<Abi.statfs, errors.FstatfsErr
     nr: nr.fstatfs,
     prepare: () => [descriptor("fd", fd), new Uint8Array(Abi.statfs.size)],
     decode: (_, args) => Abi.statfs.decode(memoryAt(args, 1)),
-    options: { directions: 8 },
+    options: { inlineFirst: true, directions: 8 },
     subject: { fd }
   })
 

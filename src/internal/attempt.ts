@@ -1,0 +1,141 @@
+/**
+ * Asking the kernel what it can answer without waiting: the call is made on the JavaScript thread in a form that does not
+ * wait, in one hop into the addon, which knows those forms.
+ */
+import { type Argument, native, type Result } from "./native.ts"
+import { nr } from "./nr.ts"
+
+/** What an attempt came to. */
+export const Status = {
+  /** The kernel answered. */
+  answered: 0,
+  /** It would wait; nothing is done. */
+  wouldWait: 1,
+  /** The bytes that it returned are done, and for the rest it would wait. */
+  partly: 2,
+  /** As `wouldWait`, and the descriptor can be polled: when it is ready the call is to be attempted again. */
+  notReady: 3,
+  /** As `partly`, likewise. */
+  partlyReady: 4
+} as const
+
+/** The kinds of descriptors, as the addon finds them out. */
+export const Trait = {
+  /** They have been found out. */
+  known: 1,
+  /** It can be polled. */
+  pollable: 2,
+  /** A file in memory: a plain call on it does not wait. */
+  plain: 4,
+  /** It cannot be read with `RWF_NOWAIT`. */
+  noNowait: 8,
+  /** It cannot be written so. */
+  noNowaitWrite: 16,
+  /** `O_DIRECT`: also with `RWF_NOWAIT` it waits for the device. */
+  direct: 32,
+  /** Closing it does not wait. */
+  closeHere: 64,
+  /** It is on a file system that answers for what is in memory without asking anybody. */
+  local: 128,
+  /** It is on a file system in memory. */
+  memory: 256,
+  socket: 512,
+  /** Not found out yet, and to be found out by the first attempt. */
+  learn: 1024
+} as const
+
+/** What is known of a descriptor: bits of `Trait`. */
+export interface Traits {
+  bits: number
+}
+
+// Where the addon takes the traits from and leaves them, and leaves the status.
+const scratch = new Int32Array(native.scratch)
+
+/** What the last attempt came to. */
+export const lastStatus = (): number => scratch[1] ?? 0
+
+/** What the last attempt left of traits. */
+export const lastTraits = (): number => scratch[0] ?? 0
+
+// Written out for the calls that there are: spreading a list into the addon costs as much as a third of a call.
+const make = (nr: number, args: ReadonlyArray<Argument>): Result | undefined => {
+  switch (args.length) {
+    case 1:
+      return native.attempt(nr, args[0] ?? null)
+    case 3:
+      return native.attempt(nr, args[0] ?? null, args[1] ?? null, args[2] ?? null)
+    case 4:
+      return native.attempt(nr, args[0] ?? null, args[1] ?? null, args[2] ?? null, args[3] ?? null)
+    case 5:
+      return native.attempt(nr, args[0] ?? null, args[1] ?? null, args[2] ?? null, args[3] ?? null, args[4] ?? null)
+    default:
+      return native.attempt(nr, ...args)
+  }
+}
+
+/** Calls whose attempt leaves the traits of what they opened. */
+const opens = new Set<number | undefined>([nr.open, nr.openat, nr.openat2, nr.creat])
+
+/** Attempts a call; see `lastStatus` for what the result means. */
+export const attempt = (
+  number: number,
+  args: ReadonlyArray<Argument>,
+  traits: Traits | undefined
+): Result | undefined => {
+  scratch[0] = traits === undefined ? 0 : traits.bits
+  const answer = make(number, args)
+  if (traits !== undefined && !opens.has(number)) traits.bits = scratch[0] ?? 0
+  return answer
+}
+
+// The same for the calls that are made most, without a list of arguments.
+
+export const attempt1 = (nr: number, a: Argument, traits: Traits | undefined): Result | undefined => {
+  scratch[0] = traits === undefined ? 0 : traits.bits
+  const answer = native.attempt(nr, a)
+  if (traits !== undefined) traits.bits = scratch[0] ?? 0
+  return answer
+}
+
+export const attempt3 = (
+  nr: number,
+  a: Argument,
+  b: Argument,
+  c: Argument,
+  traits: Traits | undefined
+): Result | undefined => {
+  scratch[0] = traits === undefined ? 0 : traits.bits
+  const answer = native.attempt(nr, a, b, c)
+  if (traits !== undefined) traits.bits = scratch[0] ?? 0
+  return answer
+}
+
+export const attempt4 = (
+  nr: number,
+  a: Argument,
+  b: Argument,
+  c: Argument,
+  d: Argument,
+  traits: Traits | undefined
+): Result | undefined => {
+  scratch[0] = traits === undefined ? 0 : traits.bits
+  const answer = native.attempt(nr, a, b, c, d)
+  if (traits !== undefined) traits.bits = scratch[0] ?? 0
+  return answer
+}
+
+export const attempt5 = (
+  nr: number,
+  a: Argument,
+  b: Argument,
+  c: Argument,
+  d: Argument,
+  e: Argument,
+  traits: Traits | undefined
+): Result | undefined => {
+  scratch[0] = traits === undefined ? 0 : traits.bits
+  const answer = native.attempt(nr, a, b, c, d, e)
+  if (traits !== undefined) traits.bits = scratch[0] ?? 0
+  return answer
+}

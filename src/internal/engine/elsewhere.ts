@@ -1,0 +1,264 @@
+/**
+ * One call that would have to wait, from there on: waited for and asked again as often as it takes, or started elsewhere;
+ * and how it ends when its fiber is interrupted, or its descriptor closed.
+ */
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import { codes } from "../../errors/errnos.ts"
+import { isErrorResult } from "../../errors/registry.ts"
+import { attempt, lastStatus, Status, Trait, type Traits } from "../attempt.ts"
+import { POLLIN, POLLNVAL, POLLOUT } from "../constants.ts"
+import type { Argument, Result } from "../native.ts"
+import { nr } from "../nr.ts"
+import type { Engine, Options } from "./engine.ts"
+
+/** Calls that wait for room; all others wait for something to come. */
+const writers = new Set([nr.write, nr.writev, nr.pwrite64, nr.pwritev, nr.pwritev2, nr.sendto, nr.sendmsg, nr.sendmmsg])
+
+const bytesOf = (buffer: ArrayBufferView | ArrayBufferLike): Uint8Array =>
+  ArrayBuffer.isView(buffer)
+    ? new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.byteLength)
+    : new Uint8Array(buffer)
+
+const isBuffer = (argument: Argument): argument is ArrayBufferView | ArrayBufferLike =>
+  typeof argument === "object" && argument !== null && !Array.isArray(argument)
+
+/** The arguments of a transfer without its first bytes. */
+const skip = (args: ReadonlyArray<Argument>, done: number): ReadonlyArray<Argument> => {
+  const [fd = null, memory = null, count = 0, ...more] = args
+  if (isBuffer(memory)) return [fd, bytesOf(memory).subarray(done), Number(count) - done, ...more]
+  if (!Array.isArray(memory)) return args
+  let left = done
+  const rest = memory.flatMap((piece) => {
+    const bytes = bytesOf(piece)
+    const here = Math.min(left, bytes.length)
+    left -= here
+    return here === bytes.length ? [] : [bytes.subarray(here)]
+  })
+  return [fd, rest, rest.length, ...more]
+}
+
+// A write is of the bytes that it was given when it began, so while it waits it has them in memory of its own. What is
+// longer than this stays its caller's to leave alone: copying it would hold up the loop.
+const mostCopied = 1 << 20
+
+/** The arguments of a write with a copy of its bytes. */
+const withCopy = (args: ReadonlyArray<Argument>): ReadonlyArray<Argument> => {
+  const [fd = null, memory = null, ...more] = args
+  if (isBuffer(memory)) return memory.byteLength > mostCopied ? args : [fd, bytesOf(memory).slice(), ...more]
+  if (!Array.isArray(memory)) return args
+  const pieces = memory.map(bytesOf)
+  const length = pieces.reduce((sum, piece) => sum + piece.length, 0)
+  return length > mostCopied ? args : [fd, pieces.map((piece) => piece.slice()), ...more]
+}
+
+type Ended = Exit.Exit<Result, TypeError | RangeError>
+
+/** What the addon throws for arguments that it does not take, which is an error, or whatever else, which is a defect. */
+const refused = (thrown: unknown): Ended =>
+  thrown instanceof TypeError || thrown instanceof RangeError ? Exit.fail(thrown) : Exit.die(thrown)
+
+/** The calls that wait for a descriptor to be ready: for tests. */
+export const waitingForReady: Set<{ readonly nr: number; readonly args: ReadonlyArray<Argument> }> = new Set()
+
+class Call {
+  readonly nr: number
+  args: ReadonlyArray<Argument>
+  private readonly engine: Engine
+  private readonly options: Options
+  private readonly traits: Traits
+  private readonly finish: (ended: Ended) => void
+  private done = 0
+  private stop: (() => void) | undefined
+  private isWaiting = false
+  private isCopied = false
+
+  constructor(
+    engine: Engine,
+    nr: number,
+    args: ReadonlyArray<Argument>,
+    options: Options,
+    traits: number,
+    finish: (ended: Ended) => void
+  ) {
+    this.engine = engine
+    this.nr = nr
+    this.args = args
+    this.options = options
+    this.traits = options.traits ?? { bits: traits }
+    this.finish = finish
+  }
+
+  /** Goes on after an attempt that came to `status`, with `done` bytes done. */
+  go(status: number, done: number): void {
+    try {
+      if (status === Status.notReady || status === Status.partlyReady) this.wait(done)
+      else this.start(done)
+    } catch (thrown) {
+      this.end(refused(thrown))
+    }
+  }
+
+  private wait(done: number): void {
+    if (done > 0) {
+      this.done += done
+      this.args = skip(this.args, done)
+    }
+    const isWrite = writers.has(this.nr)
+    if (isWrite && !this.isCopied) {
+      this.isCopied = true
+      this.args = withCopy(this.args)
+    }
+    const events = this.options.events ?? (isWrite ? POLLOUT : POLLIN)
+    this.isWaiting = true
+    waitingForReady.add(this)
+    this.stop = this.engine.awaitReady(Number(this.args[0]), events, () => {
+      this.ended()
+      this.again()
+    })
+  }
+
+  private ended(): void {
+    this.isWaiting = false
+    waitingForReady.delete(this)
+  }
+
+  private again(): void {
+    let answer: Result | undefined
+    try {
+      if (this.options.isOver?.() === true) answer = -codes.EBADF
+      else answer = attempt(this.nr, this.args, this.traits)
+    } catch (thrown) {
+      this.end(refused(thrown))
+      return
+    }
+    if (answer === -codes.EBADF || lastStatus() === Status.answered) this.end(Exit.succeed(answer ?? 0))
+    else this.go(lastStatus(), Number(answer ?? 0))
+  }
+
+  private start(done: number): void {
+    const { args, nr, options, traits } = this
+    const { directions = 0, thread } = options
+    const isPollable = (traits.bits & Trait.pollable) !== 0
+    const isLocal = (traits.bits & (Trait.local | Trait.memory)) !== 0
+    // The engine counts what this attempt did; what earlier ones did is cut off the arguments.
+    this.stop = this.engine.start({ nr, args, directions, thread, done, isPollable, isLocal }, (result) =>
+      this.end(Exit.succeed(result))
+    )
+  }
+
+  private end(ended: Ended): void {
+    if (this.done === 0) {
+      this.finish(ended)
+      return
+    }
+    // An error after some bytes is told by the next call, as the kernel has it.
+    const more = Exit.isSuccess(ended) ? Math.max(Number(ended.value), 0) : 0
+    this.finish(Exit.succeed(this.done + more))
+  }
+
+  /** Makes the kernel give the call up: it ends with EINTR, at once where nothing is lent. */
+  readonly interrupt = (): void => {
+    this.stop?.()
+    if (!this.isWaiting) return
+    this.ended()
+    this.end(Exit.succeed(-codes.EINTR))
+  }
+}
+
+/**
+ * A call that is not answered here, as an effect that can be interrupted. `status` and `done` are what an attempt came to,
+ * and `traits` what it found out.
+ */
+export const elsewhere = (
+  engine: Engine,
+  nr: number,
+  args: ReadonlyArray<Argument>,
+  options: Options,
+  status: number,
+  done: number,
+  traits: number
+): Effect.Effect<Result, TypeError | RangeError> =>
+  Effect.callback<Result, TypeError | RangeError>((resume) => {
+    let finished: Ended | undefined
+    let onInterrupted: (() => void) | undefined
+    let onOver: (() => void) | undefined
+    const abandon = (ended: Ended) => {
+      if (Exit.isSuccess(ended) && !isErrorResult(ended.value)) options.onAbandoned?.(ended.value)
+    }
+    const call = new Call(engine, nr, args, options, traits, (ended) => {
+      finished = ended
+      onOver?.()
+      if (onInterrupted === undefined) {
+        resume(ended)
+      } else {
+        abandon(ended)
+        onInterrupted()
+      }
+    })
+    // This runs some time after the caller asked.
+    if (options.isOver?.() === true) {
+      resume(Exit.succeed(-codes.EBADF))
+      return
+    }
+    call.go(status, done)
+    if (finished !== undefined) return
+    onOver = options.onWaiting?.(call.interrupt)
+    // The fiber ends only when the kernel has let go of the memory it was lent.
+    return Effect.callback<void>((ended) => {
+      // Over, but the fiber was interrupted before it had the result.
+      if (finished !== undefined) {
+        abandon(finished)
+        ended(Exit.void)
+        return
+      }
+      onInterrupted = () => ended(Exit.void)
+      try {
+        options.onInterrupt?.()
+      } finally {
+        call.interrupt()
+      }
+    })
+  })
+
+/** The `pollfd` of a call that is nothing but the wait for one descriptor, however long it takes. */
+export const soleDescriptor = (number: number, args: ReadonlyArray<Argument>): DataView | undefined => {
+  const [pollfd = null, count, timeout, sigmask] = args
+  const isForEver = number === nr.ppoll ? timeout === null && sigmask === null : number === nr.poll && timeout === -1
+  if (!isForEver || count !== 1 || !ArrayBuffer.isView(pollfd) || pollfd.byteLength < 8) return undefined
+  return new DataView(pollfd.buffer, pollfd.byteOffset, 8)
+}
+
+/** Waits for one descriptor, with the answer that poll(2) would give. */
+export const pollOne = (engine: Engine, pollfd: DataView, options: Options): Effect.Effect<Result> =>
+  Effect.callback<Result>((resume) => {
+    if (options.isOver?.() === true) {
+      resume(Exit.succeed(-codes.EBADF))
+      return
+    }
+    const fd = pollfd.getInt32(0, true)
+    const wanted = pollfd.getInt16(4, true)
+    const waiting = { nr: nr.ppoll, args: [fd] }
+    waitingForReady.add(waiting)
+    let onOver: (() => void) | undefined
+    const forget = engine.awaitReady(fd, wanted, (events) => {
+      over()
+      // A file that cannot be polled is always ready; a number that is no descriptor is told as such.
+      const ready = events === -codes.EPERM ? wanted & (POLLIN | POLLOUT) : events < 0 ? POLLNVAL : events
+      if (pollfd.buffer.byteLength > 0) pollfd.setInt16(6, ready, true)
+      resume(Exit.succeed(1))
+    })
+    const over = () => {
+      waitingForReady.delete(waiting)
+      onOver?.()
+    }
+    onOver = options.onWaiting?.(() => {
+      forget()
+      over()
+      resume(Exit.succeed(-codes.EINTR))
+    })
+    return Effect.sync(() => {
+      forget()
+      over()
+    })
+  })

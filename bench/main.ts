@@ -4,9 +4,11 @@
  * `--quick` makes them short and small; `--json FILE` writes the numbers; `--list` says what there is.
  */
 import { parseArgs } from "node:util"
+import { copy } from "./copy.ts"
 import { errors } from "./errors.ts"
 import { open, pread, stat } from "./files.ts"
 import { direct, stream } from "./large.ts"
+import { sockets } from "./sockets.ts"
 import { type Settings, settingsOf } from "./support.ts"
 import { type Outcome, print, write } from "./table.ts"
 import { trampoline } from "./trampoline.ts"
@@ -21,6 +23,8 @@ const all: Readonly<Record<string, (settings: Settings) => Promise<Outcome>>> = 
   walk,
   direct,
   stream,
+  copy,
+  sockets,
   waiters,
   errors
 }

@@ -24,9 +24,17 @@ export const settingsOf = (quick: boolean): Settings => ({
   directory: process.env["EFFECT_LINUX_BENCH_DIR"] ?? tmpdir()
 })
 
+/** What a candidate has measured by itself. */
+export interface Timed {
+  /** Of all times. */
+  readonly nanos: number
+  /** Whatever else is to be known of a round: medians of it are those of `<name of the candidate>: <name here>`. */
+  readonly also?: Readonly<Record<string, number>>
+}
+
 export interface Candidate {
   readonly name: string
-  /** Does the thing `times` times; returns nanoseconds, of all of them, where it measures by itself. */
+  /** Does the thing `times` times; returns nanoseconds, of all of them, where it measures by itself, or {@link Timed}. */
   readonly run: (times: number) => unknown
   /** How often a round does the thing; unless said, as often as fills the round's time. */
   readonly times?: number | undefined
@@ -44,7 +52,7 @@ export interface Comparison {
 }
 
 export interface Measured {
-  /** Nanoseconds for one time, by the names of the candidates. */
+  /** Nanoseconds for one time, by the names of the candidates; and what else they have measured. */
   readonly medians: ReadonlyMap<string, number>
   readonly samples: ReadonlyMap<string, ReadonlyArray<number>>
   /** In milliseconds. */
@@ -58,13 +66,14 @@ export const median = (values: ReadonlyArray<number>): number => {
   return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? Number.NaN) + upper) / 2
 }
 
-/** Nanoseconds for all `times`. */
-const once = async ({ before, run }: Candidate, times: number): Promise<number> => {
+const isTimed = (value: unknown): value is Timed => typeof value === "object" && value !== null && "nanos" in value
+
+const once = async ({ before, run }: Candidate, times: number): Promise<Timed> => {
   await before?.()
   const from = process.hrtime.bigint()
   const own = await run(times)
   const wall = Number(process.hrtime.bigint() - from)
-  return typeof own === "number" ? own : wall
+  return isTimed(own) ? own : { nanos: typeof own === "number" ? own : wall }
 }
 
 /** Warms a candidate up, and finds how often it is to be done in a round. */
@@ -75,10 +84,10 @@ const calibrate = async (candidate: Candidate, roundMillis: number): Promise<num
   }
   const wanted = roundMillis * 1e6
   for (let times = 16; ; times *= 2) {
-    const took = await once(candidate, times)
+    const { nanos: took } = await once(candidate, times)
     // At a fifth of the time the compiler has seen enough of it, mostly: what follows is scaled from a second look.
     if (took > wanted / 5) {
-      const again = await once(candidate, times)
+      const { nanos: again } = await once(candidate, times)
       return Math.max(1, Math.round((times * wanted) / again))
     }
   }
@@ -121,16 +130,25 @@ export const time = (nanos: number): string => {
 export const compare = async (settings: Settings, comparison: Comparison): Promise<Measured> => {
   const { ours, others, title } = comparison
   const rounds = Math.min(settings.rounds, comparison.rounds ?? settings.rounds)
-  const candidates: Array<{ candidate: Candidate; times: number; samples: Array<number> }> = []
+  const candidates: Array<{ candidate: Candidate; times: number }> = []
   for (const candidate of [ours, ...others]) {
-    candidates.push({ candidate, times: await calibrate(candidate, settings.roundMillis), samples: [] })
+    candidates.push({ candidate, times: await calibrate(candidate, settings.roundMillis) })
+  }
+  const samples = new Map<string, Array<number>>(candidates.map(({ candidate: { name } }) => [name, []]))
+  const note = (name: string, value: number): void => {
+    const values = samples.get(name) ?? []
+    values.push(value)
+    samples.set(name, values)
   }
   for (let round = 0; round < rounds; round++) {
-    for (const { candidate, samples, times } of candidates) samples.push((await once(candidate, times)) / times)
+    for (const { candidate, times } of candidates) {
+      const { also = {}, nanos } = await once(candidate, times)
+      note(candidate.name, nanos / times)
+      for (const [name, value] of Object.entries(also)) note(`${candidate.name}: ${name}`, value)
+    }
   }
   await ours.before?.()
   const stall = await longestStall(() => ours.run(candidates[0]?.times ?? 1))
-  const samples = new Map(candidates.map(({ candidate: { name }, samples }) => [name, samples]))
   const medians = new Map([...samples].map(([name, values]) => [name, median(values)]))
   const [base = Number.NaN] = medians.values()
   console.log(`\n${title}`)

@@ -50,11 +50,13 @@ export const row = (
     readonly what: string
     readonly ours: string
     readonly other: string
+    /** What the table calls the other; its name unless said. */
+    readonly against?: string
     readonly target?: Target
     readonly unit?: "ns" | "bytes"
   }
 ): Row => {
-  const { target, unit = "ns", what } = pair
+  const { against = pair.other, target, unit = "ns", what } = pair
   const ours = medians.get(pair.ours) ?? Number.NaN
   const other = medians.get(pair.other) ?? Number.NaN
   const value = compared(ours, other, target)
@@ -63,7 +65,7 @@ export const row = (
     what,
     ours,
     other,
-    against: pair.other,
+    against,
     unit,
     target,
     value,

@@ -1,4 +1,4 @@
-/** (a), (b): the trampoline against a loop in C and against koffi, and the Effect layer on it. */
+/** (a), (b): the trampoline against loops in C and against koffi, and the Effect layer on it. */
 import { createRequire } from "node:module"
 import { Effect } from "effect"
 import { Syscall } from "effect-linux"
@@ -6,11 +6,12 @@ import koffi from "koffi"
 import { compare, type Settings } from "./support.ts"
 import { type Outcome, row } from "./table.ts"
 
-// The C loop is the addon's own, for this benchmark only, so it is reached past the public surface.
+// The loops in C are the addon's own, for this benchmark only, so they are reached past the public surface.
 const addon = createRequire(import.meta.url)("../../../build/Release/effect_linux.node")
 
 const names = {
-  loop: "a loop in C",
+  loop: "a loop in C, by libc's syscall()",
+  bare: "a loop in C, of the bare instruction",
   call: "Syscall.kernel.call",
   koffi: "koffi",
   value: "yield* Syscall.getppid",
@@ -48,7 +49,9 @@ export const trampoline = async (settings: Settings): Promise<Outcome> => {
           for (let i = 0; i < times; i++) call(getppid)
         }
       },
+      // As a C program makes it; and as no function can, as it would have to return.
       { name: names.loop, run: (times) => addon.callLoop(getppid, times) },
+      { name: names.bare, run: (times) => addon.callLoop(getppid, times, true) },
       {
         name: names.koffi,
         run: (times) => {
@@ -67,6 +70,7 @@ export const trampoline = async (settings: Settings): Promise<Outcome> => {
         other: names.loop,
         target: { atMost: 1.6 }
       }),
+      row("trampoline", plain, { what: "getppid, trampoline", ours: names.call, other: names.bare }),
       row("trampoline", plain, {
         what: "getppid, trampoline",
         ours: names.call,

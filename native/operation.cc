@@ -79,7 +79,9 @@ void Skip(Operation* operation, bool vectored) {
     }
   }
   const long number = operation->call.number;
-  if (number == __NR_pread64 || number == __NR_pwrite64 || number == __NR_preadv) arguments[3] += operation->done_before;
+  const bool positioned = number == __NR_pread64 || number == __NR_pwrite64 || number == __NR_preadv ||
+                          number == __NR_pwritev;
+  if (positioned) arguments[3] += operation->done_before;
 }
 
 bool Locate(napi_env env, napi_value owner, uint8_t** data, size_t* length) {

@@ -22,6 +22,12 @@ const outputs = {
   "src/internal/numbers.ts": numbers(),
   "src/internal/table.ts": callTable(),
   "src/kvm/constants.ts": constants("src/kvm/constants.ts")(),
+  ...Object.fromEntries(
+    ["devices", "filesystem", "input", "network", "terminal"].map((subject) => {
+      const path = `src/ioctl/constants-${subject}.ts`
+      return [path, constants(path)()]
+    })
+  ),
   "docs/calls.md": callIndex(),
   ...callFunctions()
 }

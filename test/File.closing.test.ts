@@ -233,10 +233,9 @@ describe("a number that is given away while an operation is about to begin", () 
         const path = yield* temporaryDirectory
         writeFileSync(join(path, "name"), "contents")
         // Of a kind that does not say EBADF to the operation by itself.
-        const openOne =
-          name === "entries" || name === "openAt"
-            ? File.open(path)
-            : File.open(join(path, "name"), { access: "readWrite" })
+        const openOne = /At2?$|^entries$/.test(name)
+          ? File.open(path)
+          : File.open(join(path, "name"), { access: "readWrite" })
         for (const place of places) {
           const misses: Array<string> = []
           const result = yield* Effect.scoped(

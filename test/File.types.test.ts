@@ -1,7 +1,7 @@
 /** What compiles and what does not. The compiler checks this file; running it only shows that it was found. */
 
 import { describe, expectTypeOf, it } from "@effect/vitest"
-import { Effect, type Scope, type Stream } from "effect"
+import { Effect, type Scope, type Sink, Stream } from "effect"
 import { type Abi, type Errno, File, Ioctl, type Mapping, Struct } from "../src/index.ts"
 
 type ErrorOf<T> = T extends Effect.Effect<infer _A, infer E, infer _R> ? E : never
@@ -295,6 +295,47 @@ describe("results", () => {
     expectTypeOf(File.stream).returns.toExtend<Stream.Stream<Uint8Array, Errno.Errno>>()
     expectTypeOf(File.entries).returns.toExtend<Stream.Stream<File.Entry, Errno.Errno>>()
     expectTypeOf<File.Entry["name"]>().toEqualTypeOf<string | Uint8Array>()
+  })
+
+  it("of copies have the errors and needs of who is told of their progress", () => {
+    const plain = () => File.copyTo(file, file)
+    expectTypeOf(plain).returns.toEqualTypeOf<Effect.Effect<number, File.CopyError>>()
+    const told = () => File.copyTo(file, file, { onProgress: () => Effect.fail("enough" as const) })
+    expectTypeOf(told).returns.toEqualTypeOf<Effect.Effect<number, File.CopyError | "enough">>()
+    const scoped = () => File.copyTo(file, file, { onProgress: () => Effect.scope })
+    expectTypeOf(scoped).returns.toEqualTypeOf<Effect.Effect<number, File.CopyError, Scope.Scope>>()
+    expectTypeOf<"EXDEV" | "EPIPE" | "ENOSPC" | "EISDIR">().toExtend<File.CopyError["_tag"]>()
+  })
+
+  it("of sinks are the bytes that were written", () => {
+    expectTypeOf(File.sink).returns.toExtend<Sink.Sink<number, Uint8Array, never, Errno.Errno>>()
+    // @ts-expect-error bytes, and no text
+    compiles(() => Stream.run(Stream.make("text"), File.sink(file)))
+  })
+
+  it("of walks are entries with a path", () => {
+    expectTypeOf(File.walk).returns.toEqualTypeOf<Stream.Stream<File.WalkEntry, File.WalkError>>()
+    expectTypeOf<File.WalkEntry>().toExtend<File.Entry>()
+  })
+
+  it("of what asks whether something is there cannot be that it is not", () => {
+    expectTypeOf<"ENOENT" | "ENOTDIR">().not.toExtend<TagOf<ReturnType<typeof File.exists>>>()
+    expectTypeOf<"EACCES">().toExtend<TagOf<ReturnType<typeof File.exists>>>()
+    expectTypeOf(File.isTerminal).returns.toEqualTypeOf<Effect.Effect<boolean, Errno.EBADF>>()
+    expectTypeOf<"ENOTEMPTY">().toExtend<TagOf<ReturnType<typeof File.rmdir>>>()
+  })
+
+  it("of locks need a scope", () => {
+    expectTypeOf(File.flock).returns.not.toExtend<Effect.Effect<unknown, unknown>>()
+    expectTypeOf(File.lockRange).returns.not.toExtend<Effect.Effect<unknown, unknown>>()
+    // @ts-expect-error no such kind
+    compiles(() => File.flock(file, "write"))
+    // @ts-expect-error a range says its kind
+    compiles(() => File.lockRange(file, {}))
+    // @ts-expect-error no such seal
+    compiles(() => File.addSeals(file, ["everything"]))
+    // @ts-expect-error no such word
+    compiles(() => File.preadv2(file, [buffer], { append: true }))
   })
 
   it("that the kernel hands out need a scope, and others do not", () => {

@@ -2652,6 +2652,7 @@ export type UnlinkatError =
   | E.EINVAL
   | E.EROFS
   | E.ENAMETOOLONG
+  | E.ENOTEMPTY
   | E.ELOOP
   | OtherErrno
 

@@ -1,20 +1,38 @@
 /**
- * What is known of a file, and what a directory holds.
+ * What is known of a file: status, times, permissions, owner, and the file system that it is on. Of an open file, or of
+ * one by its path from a directory, which may be {@link cwd}.
  */
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
-import * as Stream from "effect/Stream"
 import type * as Abi from "../Abi.ts"
-import type * as errors from "../errors/calls.ts"
+import * as errors from "../errors/calls.ts"
+import { codes, type EBADF } from "../errors/errnos.ts"
+import type { PathLike } from "../internal/arguments.ts"
 import * as constants from "../internal/constants.ts"
 import { runOn } from "../internal/descriptor.ts"
+import { Misuse, onThisThread } from "../internal/invoke.ts"
 import * as Syscall from "../Syscall.ts"
 import * as describe from "../syscall/descriptions.ts"
-import { type File, own } from "./model.ts"
-import { Seek, seek } from "./transfer.ts"
+import { cwd, type File, own } from "./model.ts"
 
 /**
- * All that is known of the file, with the kernel's field names.
+ * Whether a path that ends in a symbolic link means the file that it leads to.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface FollowOptions {
+  /** True unless said; else the path means the link itself. */
+  readonly followLinks?: boolean | undefined
+}
+
+/** The flag of most calls that says so. */
+const noFollow = ({ followLinks = true }: FollowOptions): number => (followLinks ? 0 : constants.AT_SYMLINK_NOFOLLOW)
+
+const { STATX_BASIC_STATS, STATX_BTIME, STATX_DIOALIGN, STATX_MNT_ID } = constants
+const everything = STATX_BASIC_STATS | STATX_BTIME | STATX_MNT_ID | STATX_DIOALIGN
+
+/**
+ * All that is known of the file, with the kernel's field names. `stx_mask` says which fields the file system filled in.
  *
  * Can wait for a disk or server. Manual page: statx(2).
  *
@@ -34,126 +52,305 @@ import { Seek, seek } from "./transfer.ts"
  * @since 0.1.0
  */
 export const stat = (file: File<unknown>): Effect.Effect<Abi.statx, errors.StatxError> =>
-  runOn(
-    own(file),
-    describe.statx(own(file).fd, "", constants.AT_EMPTY_PATH, constants.STATX_BASIC_STATS | constants.STATX_BTIME)
-  )
+  runOn(own(file), describe.statx(own(file).fd, "", constants.AT_EMPTY_PATH, everything))
+
+const synchronisations = {
+  asFileSystem: constants.AT_STATX_SYNC_AS_STAT,
+  force: constants.AT_STATX_FORCE_SYNC,
+  never: constants.AT_STATX_DONT_SYNC
+}
 
 /**
- * Makes the file `length` bytes long, by cutting it or by zeros at its end.
+ * All that is known of a file by its path from a directory. `synchronise` says whether a file system on another machine is
+ * asked anew.
  *
- * Can wait for a disk. Manual page: ftruncate(2).
+ * Can wait for a disk or server. Manual page: statx(2).
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { File } from "effect-linux"
+ *
+ * const size = Effect.map(File.statAt(File.cwd, "/etc/hostname"), ({ stx_size }) => stx_size)
+ * ```
  *
  * @category metadata
  * @since 0.1.0
  */
-export const truncate = (file: File<unknown>, length: number | bigint): Effect.Effect<void, errors.FtruncateError> =>
-  runOn(own(file), describe.ftruncate(own(file).fd, length))
+export const statAt = (
+  directory: File<unknown>,
+  path: PathLike,
+  options: FollowOptions & {
+    readonly synchronise?: "asFileSystem" | "force" | "never" | undefined
+  } = {}
+): Effect.Effect<Abi.statx, errors.StatxError> =>
+  Effect.suspend(() => {
+    const flags = noFollow(options) | synchronisations[options.synchronise ?? "asFileSystem"]
+    return runOn(own(directory), describe.statx(own(directory).fd, path, flags, everything))
+  })
 
 /**
- * Waits until contents and metadata are on the disk.
+ * What is known of the file system that the file is on: its type, its size, what is free.
  *
- * Blocks; interruptible. Manual page: fsync(2).
+ * Can wait for a disk or server. Manual page: statfs(2).
  *
  * @category metadata
  * @since 0.1.0
  */
-export const sync = (file: File<unknown>): Effect.Effect<void, errors.FsyncError> =>
-  runOn(own(file), describe.fsync(own(file).fd))
+export const statfs = (file: File<unknown>): Effect.Effect<Abi.statfs, errors.FstatfsError> =>
+  runOn(own(file), describe.fstatfs(own(file).fd))
+
+// ---------------------------------------------------------------------------------------------------------------------
+// times
+// ---------------------------------------------------------------------------------------------------------------------
 
 /**
- * Waits until the contents are on the disk, and what of the metadata is needed to read them.
- *
- * Blocks; interruptible. Manual page: fdatasync(2).
- *
- * @category metadata
- * @since 0.1.0
- */
-export const dataSync = (file: File<unknown>): Effect.Effect<void, errors.FdatasyncError> =>
-  runOn(own(file), describe.fdatasync(own(file).fd))
-
-/**
- * An entry of a directory.
+ * A time to give to a file: seconds and nanoseconds since 1970, a `Date`, or the present.
  *
  * @category models
  * @since 0.1.0
  */
-export interface Entry {
-  /** The name; its bytes where they are no UTF-8. */
-  readonly name: string | Uint8Array
-  /** What it is; unknown where the file system does not say. */
-  readonly type:
-    | "file"
-    | "directory"
-    | "symbolicLink"
-    | "fifo"
-    | "socket"
-    | "characterDevice"
-    | "blockDevice"
-    | "unknown"
-  readonly inode: bigint
-}
-
-const entryTypes: { readonly [type: number]: Entry["type"] } = {
-  [constants.DT_REG]: "file",
-  [constants.DT_DIR]: "directory",
-  [constants.DT_LNK]: "symbolicLink",
-  [constants.DT_FIFO]: "fifo",
-  [constants.DT_SOCK]: "socket",
-  [constants.DT_CHR]: "characterDevice",
-  [constants.DT_BLK]: "blockDevice"
-}
-
-const strictDecoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
-
-const decodeName = (bytes: Uint8Array): string | Uint8Array => {
-  try {
-    return strictDecoder.decode(bytes)
-  } catch {
-    return bytes
-  }
-}
-
-const entryOf = ({ d_ino, d_name, d_type }: Syscall.Dirent): Entry => ({
-  name: decodeName(d_name),
-  type: entryTypes[d_type] ?? "unknown",
-  inode: d_ino
-})
-
-const entriesAtOnce = 32 * 1024
+export type Time = Abi.timespec | Date | "now"
 
 /**
- * The entries of a directory, in the file system's order, without `.` and `..`.
+ * The times of a file that are to be set; what is not said stays as it is.
  *
- * Each run of the stream starts at the beginning; two at a time on one `File` share its offset and get in each other's
- * way. Can wait for a disk or server. Manual page: getdents64(2).
- *
- * @example
- * ```ts
- * import { Effect, Stream } from "effect"
- * import { File } from "effect-linux"
- *
- * const names = Effect.gen(function* () {
- *   const directory = yield* File.open("/etc", { directory: true })
- *   return yield* Stream.runCollect(Stream.map(File.entries(directory), ({ name }) => name))
- * }).pipe(Effect.scoped)
- * ```
- *
- * @category directories
+ * @category models
  * @since 0.1.0
  */
-export const entries = (directory: File<unknown>): Stream.Stream<Entry, errors.Getdents64Error | errors.LseekError> =>
-  Stream.unwrap(
-    Effect.as(
-      seek(directory, Seek.start(0)),
-      Stream.paginate(undefined, () => {
-        const buffer = new Uint8Array(entriesAtOnce)
-        return Effect.map(runOn(own(directory), describe.getdents64(own(directory).fd, buffer)), (length) => {
-          const found = Syscall.dirents(buffer, length)
-            .map(entryOf)
-            .filter(({ name }) => name !== "." && name !== "..")
-          return [found, length === 0 ? Option.none() : Option.some(undefined)] as const
-        })
-      })
-    )
+export interface Times {
+  readonly accessed?: Time | undefined
+  readonly modified?: Time | undefined
+}
+
+const timespec = (name: string, time: Time | undefined) => (): Abi.timespec => {
+  if (time === undefined) return { tv_sec: 0n, tv_nsec: BigInt(constants.UTIME_OMIT) }
+  if (time === "now") return { tv_sec: 0n, tv_nsec: BigInt(constants.UTIME_NOW) }
+  if (!(time instanceof Date)) return time
+  const milliseconds = time.getTime()
+  if (Number.isNaN(milliseconds)) throw new Misuse(codes.EINVAL, `${name}: an invalid Date is no time`)
+  const seconds = Math.floor(milliseconds / 1000)
+  return { tv_sec: BigInt(seconds), tv_nsec: BigInt(milliseconds - seconds * 1000) * 1_000_000n }
+}
+
+const bothTimes = ({ accessed, modified }: Times) =>
+  [timespec("accessed", accessed), timespec("modified", modified)] as const
+
+/**
+ * Sets the times of last access and last change of the contents.
+ *
+ * Can wait for a disk or server. Manual page: utimensat(2).
+ *
+ * @category metadata
+ * @since 0.1.0
+ */
+export const setTimes = (file: File<unknown>, times: Times): Effect.Effect<void, errors.UtimensatError> =>
+  Effect.suspend(() => runOn(own(file), describe.utimensat(own(file).fd, null, bothTimes(times), 0)))
+
+/**
+ * Sets the times of a file by its path from a directory.
+ *
+ * Can wait for a disk or server. Manual page: utimensat(2).
+ *
+ * @category metadata
+ * @since 0.1.0
+ */
+export const setTimesAt = (
+  directory: File<unknown>,
+  path: PathLike,
+  times: Times,
+  options: FollowOptions = {}
+): Effect.Effect<void, errors.UtimensatError> =>
+  Effect.suspend(() => {
+    const owner = own(directory)
+    return runOn(owner, describe.utimensat(owner.fd, path, bothTimes(times), noFollow(options)))
+  })
+
+// ---------------------------------------------------------------------------------------------------------------------
+// permissions and owners
+// ---------------------------------------------------------------------------------------------------------------------
+
+/**
+ * Sets the permissions of the file.
+ *
+ * Can wait for a disk or server. Manual page: chmod(2).
+ *
+ * @category metadata
+ * @since 0.1.0
+ */
+export const chmod = (file: File<unknown>, mode: number): Effect.Effect<void, errors.FchmodError> =>
+  runOn(own(file), describe.fchmod(own(file).fd, mode))
+
+/**
+ * Sets the permissions of a file by its path from a directory.
+ *
+ * With `followLinks: false` (Linux 6.6) a symbolic link itself is meant, and most file systems answer `EOPNOTSUPP`.
+ * Can wait for a disk or server. Manual page: chmod(2).
+ *
+ * @category metadata
+ * @since 0.1.0
+ */
+export const chmodAt = (
+  directory: File<unknown>,
+  path: PathLike,
+  mode: number,
+  options: FollowOptions = {}
+): Effect.Effect<void, errors.FchmodatError | errors.Fchmodat2Error> =>
+  Effect.suspend((): Effect.Effect<void, errors.FchmodatError | errors.Fchmodat2Error> => {
+    const owner = own(directory)
+    const flags = noFollow(options)
+    return flags === 0
+      ? runOn(owner, describe.fchmodat(owner.fd, path, mode))
+      : runOn(owner, describe.fchmodat2(owner.fd, path, mode, flags))
+  })
+
+/**
+ * Whom a file is to belong to; what is not said stays as it is.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Ownership {
+  readonly uid?: number | undefined
+  readonly gid?: number | undefined
+}
+
+// -1 means to the kernel that it stays.
+const keep = -1
+
+/**
+ * Sets owner and group of the file.
+ *
+ * Can wait for a disk or server. Manual page: chown(2).
+ *
+ * @category metadata
+ * @since 0.1.0
+ */
+export const chown = (file: File<unknown>, owners: Ownership): Effect.Effect<void, errors.FchownatError> =>
+  Effect.suspend(() => {
+    const { gid = keep, uid = keep } = owners
+    return runOn(own(file), describe.fchownat(own(file).fd, "", uid, gid, constants.AT_EMPTY_PATH))
+  })
+
+/**
+ * Sets owner and group of a file by its path from a directory.
+ *
+ * Can wait for a disk or server. Manual page: chown(2).
+ *
+ * @category metadata
+ * @since 0.1.0
+ */
+export const chownAt = (
+  directory: File<unknown>,
+  path: PathLike,
+  owners: Ownership,
+  options: FollowOptions = {}
+): Effect.Effect<void, errors.FchownatError> =>
+  Effect.suspend(() => {
+    const { gid = keep, uid = keep } = owners
+    return runOn(own(directory), describe.fchownat(own(directory).fd, path, uid, gid, noFollow(options)))
+  })
+
+/**
+ * What one wants to do with a file. Nothing but its being there is asked where nothing is true.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface AccessOptions extends FollowOptions {
+  readonly execute?: boolean | undefined
+  readonly read?: boolean | undefined
+  readonly write?: boolean | undefined
+  /** Whether the effective user and group are meant, who open files; else the real ones. True unless said. */
+  readonly effective?: boolean | undefined
+}
+
+/**
+ * Succeeds where this process may do with a file what is asked for, and fails with why not.
+ *
+ * What is true now need not be later: to use the file, open it and see. Can wait for a disk or server. Since Linux 5.8.
+ * Manual page: access(2).
+ *
+ * @category paths
+ * @since 0.1.0
+ */
+export const access = (path: PathLike, options: AccessOptions = {}): Effect.Effect<void, errors.Faccessat2Error> =>
+  accessAt(cwd, path, options)
+
+/**
+ * The same as {@link access} for a path from a directory.
+ *
+ * @category paths
+ * @since 0.1.0
+ */
+export const accessAt = (
+  directory: File<unknown>,
+  path: PathLike,
+  options: AccessOptions = {}
+): Effect.Effect<void, errors.Faccessat2Error> =>
+  Effect.suspend(() => {
+    const { effective = true, execute = false, read = false, write = false } = options
+    const mode = (execute ? constants.X_OK : 0) | (read ? constants.R_OK : 0) | (write ? constants.W_OK : 0)
+    const flags = noFollow(options) | (effective ? constants.AT_EACCESS : 0)
+    return runOn(own(directory), describe.faccessat2(own(directory).fd, path, mode, flags))
+  })
+
+/**
+ * Whether there is a file of this path: false for `ENOENT` and `ENOTDIR`, all other errors are told.
+ *
+ * A symbolic link that leads nowhere is not there, unless `followLinks: false`. Can wait for a disk or server.
+ * Manual page: statx(2).
+ *
+ * @category paths
+ * @since 0.1.0
+ */
+export const exists = (
+  path: PathLike,
+  options: FollowOptions = {}
+): Effect.Effect<boolean, Exclude<errors.StatxError, { readonly _tag: "ENOENT" | "ENOTDIR" }>> =>
+  existsAt(cwd, path, options)
+
+/**
+ * The same as {@link exists} for a path from a directory.
+ *
+ * @category paths
+ * @since 0.1.0
+ */
+export const existsAt = (
+  directory: File<unknown>,
+  path: PathLike,
+  options: FollowOptions = {}
+): Effect.Effect<boolean, Exclude<errors.StatxError, { readonly _tag: "ENOENT" | "ENOTDIR" }>> =>
+  Effect.suspend(() =>
+    runOn(own(directory), describe.statx(own(directory).fd, path, noFollow(options), constants.STATX_TYPE))
+  ).pipe(
+    Effect.as(true),
+    Effect.catchTags({ ENOENT: () => Effect.succeed(false), ENOTDIR: () => Effect.succeed(false) })
   )
+
+/** What terminals know: the same number on x86_64, aarch64 and riscv64. */
+const TCGETS = 0x5401
+/** More than `struct termios` has. */
+const termiosRoom = 64
+
+/**
+ * Whether the file is a terminal.
+ *
+ * Does not block. Manual page: isatty(3).
+ *
+ * @category metadata
+ * @since 0.1.0
+ */
+export const isTerminal = (file: File<unknown>): Effect.Effect<boolean, EBADF> =>
+  Effect.suspend(() => {
+    const self = own(file)
+    const asking = runOn(self, {
+      errors: errors.ioctl,
+      nr: Syscall.nr.ioctl,
+      prepare: () => [self.fd, TCGETS, new Uint8Array(termiosRoom)],
+      decode: () => true,
+      options: onThisThread,
+      subject: { fd: self.fd }
+    })
+    return Effect.catch(asking, (error) => (error._tag === "EBADF" ? Effect.fail(error) : Effect.succeed(false)))
+  })

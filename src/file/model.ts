@@ -7,6 +7,7 @@ import * as Scope from "effect/Scope"
 import type * as errors from "../errors/calls.ts"
 import type * as Ioctl from "../Ioctl.ts"
 import { lastTraits } from "../internal/attempt.ts"
+import { AT_FDCWD } from "../internal/constants.ts"
 import { Descriptor, isDescriptor, notAFile, retire, type TypeId } from "../internal/descriptor.ts"
 import {
   answered,
@@ -48,6 +49,60 @@ export const own = (file: File<unknown>): Descriptor => (isDescriptor(file) ? fi
 /** Closes a descriptor that has been retired: here where that cannot wait, else elsewhere. */
 export const closeNow = (self: Descriptor): Effect.Effect<void, errors.CloseError> =>
   Effect.uninterruptible(run(describe.close(self.fd, self.traits)))
+
+/**
+ * The working directory of the process, wherever that is when it is used: a place for functions that take a directory to
+ * start at. It is always open, and closing it does nothing.
+ *
+ * @example
+ * ```ts
+ * import { File } from "effect-linux"
+ *
+ * const link = File.statAt(File.cwd, "/etc/localtime", { followLinks: false })
+ * ```
+ *
+ * @category paths
+ * @since 0.1.0
+ */
+export const cwd: File = Object.defineProperty(new Descriptor(AT_FDCWD, false), "closed", {
+  get: () => false,
+  set: () => {}
+})
+
+/** Runs a call on two files, of which the first is what it may have to wait for: it fails when one of them is closed, and is called back if one is closed meanwhile. */
+export const runOnBoth = <A, E>(
+  first: Descriptor,
+  second: Descriptor,
+  description: Description<A, E>
+): Effect.Effect<A, E> => {
+  const both: Owner = {
+    get fd() {
+      return second.closed ? second.fd : first.fd
+    },
+    get closed() {
+      return first.closed || second.closed
+    },
+    awaits: first.awaits,
+    traits: first.traits,
+    optionsFor: (options) => {
+      const one = first.optionsFor(options)
+      const other = second.optionsFor(options)
+      return {
+        ...options,
+        isOver: () => first.closed || second.closed,
+        onWaiting: (cancel) => {
+          const endOne = one.onWaiting?.(cancel)
+          const endOther = other.onWaiting?.(cancel)
+          return () => {
+            endOne?.()
+            endOther?.()
+          }
+        }
+      }
+    }
+  }
+  return run(description, undefined, both)
+}
 
 // Errors of closing at the end of a scope have nobody to go to; whoever must know of a write that failed late calls
 // `sync` or `close` before.

@@ -5,7 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Scope from "effect/Scope"
 import * as errors from "../errors/calls.ts"
-import { EBADF } from "../errors/errnos.ts"
+import { codes, EBADF } from "../errors/errnos.ts"
 import type { CallErrors } from "../errors/registry.ts"
 import type * as Ioctl from "../Ioctl.ts"
 import type { PathLike } from "../internal/arguments.ts"
@@ -13,18 +13,15 @@ import * as constants from "../internal/constants.ts"
 import { closedError, Descriptor, retire } from "../internal/descriptor.ts"
 import * as Syscall from "../Syscall.ts"
 import * as describe from "../syscall/descriptions.ts"
-import { adopt, closeNow, type File, hold, own } from "./model.ts"
+import { adopt, closeNow, cwd, type File, hold, own, runOnBoth } from "./model.ts"
 
 /**
- * How a file is opened, in words. All are false unless said, but `closeOnExec`.
- *
- * `mode`, the permissions of a file that is created, cut by the umask, is asked for exactly where the options can create
- * one.
+ * How a file is opened, in words, but for what creates one. All are false unless said, but `closeOnExec`.
  *
  * @category models
  * @since 0.1.0
  */
-export type OpenOptions = {
+export interface OpenWords {
   /** What the file is opened for: `"read"` unless said. */
   readonly access?: "read" | "write" | "readWrite" | undefined
   /** Each write goes to the end: `O_APPEND`. */
@@ -53,11 +50,53 @@ export type OpenOptions = {
   readonly sync?: boolean | undefined
   /** Cut the file to length 0: `O_TRUNC`. */
   readonly truncate?: boolean | undefined
-} & (
-  | { readonly create?: false | undefined; readonly tempFile?: false | undefined; readonly mode?: never }
-  | { readonly create: boolean; readonly tempFile?: boolean | undefined; readonly mode: number }
-  | { readonly create?: boolean | undefined; readonly tempFile: boolean; readonly mode: number }
-)
+}
+
+/**
+ * How a file is opened, in words. All are false unless said, but `closeOnExec`.
+ *
+ * `mode`, the permissions of a file that is created, cut by the umask, is asked for exactly where the options can create
+ * one.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type OpenOptions = OpenWords &
+  (
+    | { readonly create?: false | undefined; readonly tempFile?: false | undefined; readonly mode?: never }
+    | { readonly create: boolean; readonly tempFile?: boolean | undefined; readonly mode: number }
+    | { readonly create?: boolean | undefined; readonly tempFile: boolean; readonly mode: number }
+  )
+
+/**
+ * What the path of {@link openAt2} may lead through. All are false unless said.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Resolve {
+  /** Fail with `EXDEV` where the path leaves the directory: by `..`, by an absolute path or link. */
+  readonly beneath?: boolean | undefined
+  /** Only if all of the path is in the kernel's cache, else `EAGAIN`; not with `create`, `truncate`, `tempFile`. Linux 5.12. */
+  readonly cached?: boolean | undefined
+  /** The directory is the root: `/` and `..` lead no further, also those of links. */
+  readonly inRoot?: boolean | undefined
+  /** Fail with `ELOOP` at a link of the kind that `/proc` has, which leads where no path does. */
+  readonly noMagicLinks?: boolean | undefined
+  /** Fail with `ELOOP` at any symbolic link. */
+  readonly noSymlinks?: boolean | undefined
+  /** Fail with `EXDEV` where the path crosses to another mount. */
+  readonly noXdev?: boolean | undefined
+}
+
+const resolveWords: ReadonlyArray<readonly [keyof Resolve, number]> = [
+  ["beneath", constants.RESOLVE_BENEATH],
+  ["cached", constants.RESOLVE_CACHED],
+  ["inRoot", constants.RESOLVE_IN_ROOT],
+  ["noMagicLinks", constants.RESOLVE_NO_MAGICLINKS],
+  ["noSymlinks", constants.RESOLVE_NO_SYMLINKS],
+  ["noXdev", constants.RESOLVE_NO_XDEV]
+]
 
 const accessFlags = { read: constants.O_RDONLY, write: constants.O_WRONLY, readWrite: constants.O_RDWR }
 
@@ -129,6 +168,198 @@ export const openAt = (
   Effect.suspend(() => {
     const owner = own(directory)
     return adopt(describe.openat(owner.fd, path, flagsOf(options), options.mode ?? 0), owner)
+  })
+
+/**
+ * Opens a file by a path that starts at a directory and may not lead everywhere: `resolve` says where not.
+ *
+ * For paths that somebody else chose: with `resolve: { beneath: true }` or `inRoot` no file outside of the directory can be
+ * opened, whatever `..` and links there are, and whoever changes them meanwhile. {@link cwd} stands for the working directory.
+ *
+ * Can wait, like {@link open}. `EAGAIN` with `beneath` and `inRoot` means that something was renamed at that moment: try
+ * again. Since Linux 5.6. Manual page: openat2(2).
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { File } from "effect-linux"
+ *
+ * const served = (path: string) =>
+ *   Effect.gen(function* () {
+ *     const site = yield* File.open("/srv/www", { directory: true })
+ *     const page = yield* File.openAt2(site, path, { resolve: { beneath: true, noMagicLinks: true } })
+ *     return yield* File.readAll(page)
+ *   }).pipe(Effect.scoped)
+ * ```
+ *
+ * @category opening
+ * @since 0.1.0
+ */
+export const openAt2 = (
+  directory: File<unknown>,
+  path: PathLike,
+  options: OpenOptions & { readonly resolve?: Resolve | undefined } = {}
+): Effect.Effect<File, errors.Openat2Error, Scope.Scope> =>
+  Effect.suspend(() => {
+    const owner = own(directory)
+    const { mode = 0, resolve = {} } = options
+    const bits = resolveWords.reduce((bits, [word, bit]) => (resolve[word] === true ? bits | bit : bits), 0)
+    if (typeof mode !== "number") throw new TypeError(`mode: expected a number, got ${typeof mode}`)
+    if (!Number.isInteger(mode) || mode < 0) {
+      return Exit.fail(errors.openat2.make(codes.EINVAL, path, undefined, `mode: ${mode} is no mode`))
+    }
+    const how = { flags: BigInt(flagsOf(options) >>> 0), mode: BigInt(mode), resolve: BigInt(bits) }
+    return adopt(describe.openat2(owner.fd, path, how), owner)
+  })
+
+/**
+ * How a file is created, in words: see {@link create}.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface CreateOptions extends Omit<OpenWords, "access" | "directory" | "pathOnly"> {
+  /** What the file is opened for: `"write"` unless said. */
+  readonly access?: "write" | "readWrite" | undefined
+  /** The permissions of the file, where it is new; cut by the umask. */
+  readonly mode: number
+}
+
+/**
+ * Creates a file, or cuts the one that is there to length 0 (unless `truncate: false`), and opens it for writing.
+ *
+ * Can wait, like {@link open}. Manual page: openat(2).
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { File } from "effect-linux"
+ *
+ * const note = Effect.gen(function* () {
+ *   const file = yield* File.create("/tmp/note", { mode: 0o644 })
+ *   yield* File.writeAll(file, new TextEncoder().encode("remember the milk"))
+ * }).pipe(Effect.scoped)
+ * ```
+ *
+ * @category opening
+ * @since 0.1.0
+ */
+export const create = (path: PathLike, options: CreateOptions): Effect.Effect<File, errors.OpenatError, Scope.Scope> =>
+  createAt(cwd, path, options)
+
+/**
+ * Creates a file by a path that starts at a directory: see {@link create}.
+ *
+ * @category opening
+ * @since 0.1.0
+ */
+export const createAt = (
+  directory: File<unknown>,
+  path: PathLike,
+  options: CreateOptions
+): Effect.Effect<File, errors.OpenatError, Scope.Scope> =>
+  Effect.suspend(() => openAt(directory, path, { access: "write", truncate: true, ...options, create: true }))
+
+/**
+ * What a file without a name is to be.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface TempFileOptions {
+  /** What the file is opened for: `"readWrite"` unless said. */
+  readonly access?: "write" | "readWrite" | undefined
+  /** The descriptor is closed in programs that this one executes. True unless said. */
+  readonly closeOnExec?: boolean | undefined
+  /** Whether {@link linkInto} may give it a name. True unless said. */
+  readonly linkable?: boolean | undefined
+  /** The permissions of the file, cut by the umask. */
+  readonly mode: number
+}
+
+/**
+ * Creates a file without a name on the file system of a directory. It is gone when it is closed, however the process
+ * ends, unless {@link linkInto} gave it a name.
+ *
+ * Fails with `EOPNOTSUPP` where the file system has no such files (overlayfs before Linux 6.1, FUSE before 6.2, NFS).
+ * Can wait for a disk or server. Manual page: openat(2), `O_TMPFILE`.
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { File } from "effect-linux"
+ *
+ * // readers see the whole new file or none
+ * const publish = (bytes: Uint8Array) =>
+ *   Effect.gen(function* () {
+ *     const file = yield* File.tempFile("/var/tmp", { mode: 0o644 })
+ *     yield* File.writeAll(file, bytes)
+ *     yield* File.sync(file)
+ *     yield* File.linkInto(file, "/var/tmp/report")
+ *   }).pipe(Effect.scoped)
+ * ```
+ *
+ * @category opening
+ * @since 0.1.0
+ */
+export const tempFile = (
+  directory: PathLike,
+  options: TempFileOptions
+): Effect.Effect<File, errors.OpenatError, Scope.Scope> => tempFileAt(cwd, directory, options)
+
+/**
+ * Creates a file without a name, in a directory by its path from another: see {@link tempFile}.
+ *
+ * @category opening
+ * @since 0.1.0
+ */
+export const tempFileAt = (
+  directory: File<unknown>,
+  path: PathLike,
+  options: TempFileOptions
+): Effect.Effect<File, errors.OpenatError, Scope.Scope> =>
+  Effect.suspend(() => {
+    const { linkable = true, ...rest } = options
+    return openAt(directory, path, { access: "readWrite", ...rest, exclusive: !linkable, tempFile: true })
+  })
+
+/**
+ * Gives a file a name, or another one: a file of {@link tempFile}, or any open file of the same file system that has a name
+ * still. Fails with `EEXIST` where the name is taken, and with `ENOENT` where the file has lost its last name.
+ *
+ * Needs `/proc`, or the right to link any file (`CAP_DAC_READ_SEARCH`). Can wait for a disk or server.
+ * Manual page: linkat(2).
+ *
+ * @category opening
+ * @since 0.1.0
+ */
+export const linkInto = (file: File<unknown>, path: PathLike): Effect.Effect<void, errors.LinkatError> =>
+  linkIntoAt(file, cwd, path)
+
+/**
+ * Gives a file a name by a path that starts at a directory: see {@link linkInto}.
+ *
+ * @category opening
+ * @since 0.1.0
+ */
+export const linkIntoAt = (
+  file: File<unknown>,
+  directory: File<unknown>,
+  path: PathLike
+): Effect.Effect<void, errors.LinkatError> =>
+  Effect.suspend(() => {
+    const self = own(file)
+    const target = own(directory)
+    const { AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_FOLLOW } = constants
+    const subject = { path }
+    const byProc = describe.linkat(AT_FDCWD, `/proc/self/fd/${self.fd}`, target.fd, path, AT_SYMLINK_FOLLOW)
+    const directly = describe.linkat(self.fd, "", target.fd, path, AT_EMPTY_PATH)
+    return Effect.catchTag(
+      // ENOENT is also what whoever may not link by descriptor is told.
+      runOnBoth(self, target, { ...directly, subject }),
+      "ENOENT",
+      () => runOnBoth(self, target, { ...byProc, subject })
+    )
   })
 
 /**

@@ -1,14 +1,13 @@
 /**
- * Reading and writing, and the offset at which both happen.
+ * Reading and writing, and the offset at which both happen. Streams and copies are in `streaming.ts` and `copying.ts`.
  */
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
-import * as Stream from "effect/Stream"
 import * as errors from "../errors/calls.ts"
 import { codes } from "../errors/errnos.ts"
 import type { Buffer } from "../internal/arguments.ts"
 import * as constants from "../internal/constants.ts"
-import { runOn } from "../internal/descriptor.ts"
+import { type Descriptor, runOn } from "../internal/descriptor.ts"
+import { type Description, Misuse, onThisThread, run } from "../internal/invoke.ts"
 import * as describe from "../syscall/descriptions.ts"
 import { type File, own } from "./model.ts"
 
@@ -110,6 +109,152 @@ export const writev = (
   buffers: ReadonlyArray<Buffer>
 ): Effect.Effect<number, errors.WritevError> => runOn(own(file), describe.writev(own(file).fd, buffers))
 
+/**
+ * Reads into several buffers, one after the other, at `offset` bytes from the start; the file offset stays where it is.
+ *
+ * Can wait; interruptible. Manual page: preadv(2).
+ *
+ * @category reading
+ * @since 0.1.0
+ */
+export const preadv = (
+  file: File<unknown>,
+  buffers: ReadonlyArray<Buffer>,
+  offset: number | bigint
+): Effect.Effect<number, errors.PreadvError> => runOn(own(file), describe.preadv(own(file).fd, buffers, offset))
+
+/**
+ * Writes several buffers as one at `offset` bytes from the start; the file offset stays where it is.
+ *
+ * Can wait; interruptible. Manual page: pwritev(2).
+ *
+ * @category writing
+ * @since 0.1.0
+ */
+export const pwritev = (
+  file: File<unknown>,
+  buffers: ReadonlyArray<Buffer>,
+  offset: number | bigint
+): Effect.Effect<number, errors.PwritevError> => runOn(own(file), describe.pwritev(own(file).fd, buffers, offset))
+
+/**
+ * How one read is to be made, in words. All are false unless said.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface ReadFlags {
+  /** In bytes from the start; the file offset, which moves, unless said. */
+  readonly offset?: number | bigint | undefined
+  /** Leave nothing in the page cache that was not there: `RWF_DONTCACHE`. Linux 6.14. */
+  readonly dontCache?: boolean | undefined
+  /** Poll for completion; for `direct` files: `RWF_HIPRI`. */
+  readonly highPriority?: boolean | undefined
+  /** Answer `EAGAIN` rather than wait: `RWF_NOWAIT`. Linux 4.14. */
+  readonly noWait?: boolean | undefined
+}
+
+/**
+ * How one write is to be made, in words. All are false unless said.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface WriteFlags extends ReadFlags {
+  /** To the end, wherever the offset says: `RWF_APPEND`. Linux 4.16. */
+  readonly append?: boolean | undefined
+  /** All or nothing, also when the power fails; for `direct` files: `RWF_ATOMIC`. Linux 6.11. */
+  readonly atomic?: boolean | undefined
+  /** Wait until it is on the disk, contents only: `RWF_DSYNC`. */
+  readonly dataSync?: boolean | undefined
+  /** At the offset, though the file is open for appending: `RWF_NOAPPEND`. Linux 6.9. */
+  readonly noAppend?: boolean | undefined
+  /** Wait until it is on the disk: `RWF_SYNC`. */
+  readonly sync?: boolean | undefined
+}
+
+const flagWords: ReadonlyArray<readonly [keyof WriteFlags, number]> = [
+  ["append", constants.RWF_APPEND],
+  ["atomic", constants.RWF_ATOMIC],
+  ["dataSync", constants.RWF_DSYNC],
+  ["dontCache", constants.RWF_DONTCACHE],
+  ["highPriority", constants.RWF_HIPRI],
+  ["noAppend", constants.RWF_NOAPPEND],
+  ["noWait", constants.RWF_NOWAIT],
+  ["sync", constants.RWF_SYNC]
+]
+
+const flagBits = (flags: WriteFlags): number =>
+  flagWords.reduce((bits, [word, bit]) => (flags[word] === true ? bits | bit : bits), 0)
+
+/**
+ * A transfer that must not wait is not waited for either, on a file whose calls else wait until it is ready: it is run
+ * without its owner, of which it needs to know only whether it is open.
+ */
+const runOnce = <A, E>(self: Descriptor, description: Description<A, E>): Effect.Effect<A, E> =>
+  description.options === onThisThread
+    ? run({
+        ...description,
+        prepare: () => {
+          if (self.closed) throw new Misuse(codes.EBADF, "the File is closed")
+          return description.prepare()
+        }
+      })
+    : runOn(self, description)
+
+/** To the v2 calls an offset of -1 means the file's own. */
+const offsetOf = (offset: number | bigint | undefined): number | bigint => offset ?? -1
+
+/**
+ * Reads into several buffers in a special way.
+ *
+ * Fails with `EOPNOTSUPP` where the kernel or the file does not know the way. Can wait, but with `noWait`; interruptible.
+ * Manual page: preadv2(2).
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { File } from "effect-linux"
+ *
+ * // what the page cache has, and no more
+ * const cached = (file: File.File, buffer: Uint8Array) =>
+ *   File.preadv2(file, [buffer], { offset: 0, noWait: true }).pipe(Effect.catchTag("EAGAIN", () => Effect.succeed(0)))
+ * ```
+ *
+ * @category reading
+ * @since 0.1.0
+ */
+export const preadv2 = (
+  file: File<unknown>,
+  buffers: ReadonlyArray<Buffer>,
+  flags: ReadFlags = {}
+): Effect.Effect<number, errors.Preadv2Error> =>
+  Effect.suspend(() => {
+    const self = own(file)
+    return runOnce(self, describe.preadv2(self.fd, buffers, offsetOf(flags.offset), flagBits(flags)))
+  })
+
+/**
+ * Writes several buffers as one in a special way.
+ *
+ * Fails with `EOPNOTSUPP` where the kernel or the file does not know the way. Can wait, but with `noWait`; interruptible.
+ * Manual page: pwritev2(2).
+ *
+ * @category writing
+ * @since 0.1.0
+ */
+export const pwritev2 = (
+  file: File<unknown>,
+  buffers: ReadonlyArray<Buffer>,
+  flags: WriteFlags = {}
+): Effect.Effect<number, errors.Pwritev2Error> =>
+  Effect.suspend(() => {
+    const self = own(file)
+    return runOnce(self, describe.pwritev2(self.fd, buffers, offsetOf(flags.offset), flagBits(flags)))
+  })
+
+const tookNothing = "the kernel took no bytes"
+
 const firstChunk = 16 * 1024
 
 /**
@@ -153,48 +298,35 @@ export const writeAll = Effect.fnUntraced(function* (
   const { closed, fd } = own(file)
   if (closed) return yield* Effect.fail(errors.write.make(codes.EBADF, undefined, fd, "the File is closed"))
   for (let done = 0; done < bytes.length; ) {
-    const count = yield* write(file, bytes.subarray(done))
-    if (count === 0) {
-      return yield* Effect.fail(errors.write.make(codes.EIO, undefined, own(file).fd, "the kernel took no bytes"))
-    }
+    const count = yield* write(file, done === 0 ? bytes : bytes.subarray(done))
+    if (count === 0) return yield* Effect.fail(errors.write.make(codes.EIO, undefined, fd, tookNothing))
     done += count
   }
 })
 
 /**
- * The file from its offset to its end as a stream of chunks of at most `chunkSize` bytes (64 KiB), each its own memory.
+ * Writes all of `bytes` at `offset` bytes from the start, going on where a write was short; the file offset stays where it
+ * is.
  *
- * @example
- * ```ts
- * import { Effect, Stream } from "effect"
- * import { File } from "effect-linux"
+ * Can wait; interruptible, and then some of it may have been written.
  *
- * const size = Effect.gen(function* () {
- *   const file = yield* File.open("/etc/passwd")
- *   return yield* Stream.runFold(File.stream(file), () => 0, (sum: number, chunk) => sum + chunk.length)
- * }).pipe(Effect.scoped)
- * ```
- *
- * @category reading
+ * @category writing
  * @since 0.1.0
  */
-export const stream = (
+export const pwriteAll = Effect.fnUntraced(function* (
   file: File<unknown>,
-  options: { readonly chunkSize?: number } = {}
-): Stream.Stream<Uint8Array, errors.ReadError> => {
-  const { chunkSize = 64 * 1024 } = options
-  if (!Number.isSafeInteger(chunkSize) || chunkSize <= 0) {
-    return Stream.fail(errors.read.make(codes.EINVAL, undefined, own(file).fd, `chunkSize: ${chunkSize} is no length`))
+  bytes: Uint8Array,
+  offset: number | bigint
+): Effect.fn.Return<void, errors.Pwrite64Error> {
+  const { closed, fd } = own(file)
+  if (closed) return yield* Effect.fail(errors.pwrite64.make(codes.EBADF, undefined, fd, "the File is closed"))
+  for (let done = 0; done < bytes.length; ) {
+    const at = typeof offset === "bigint" ? offset + BigInt(done) : offset + done
+    const count = yield* pwrite(file, done === 0 ? bytes : bytes.subarray(done), at)
+    if (count === 0) return yield* Effect.fail(errors.pwrite64.make(codes.EIO, undefined, fd, tookNothing))
+    done += count
   }
-  return Stream.paginate(undefined, () => {
-    const chunk = new Uint8Array(chunkSize)
-    return Effect.map(read(file, chunk), (count) =>
-      count === 0
-        ? ([[], Option.none<undefined>()] as const)
-        : ([[count === chunkSize ? chunk : chunk.slice(0, count)], Option.some(undefined)] as const)
-    )
-  })
-}
+})
 
 /**
  * Where to move the file offset: `offset` bytes from the start, the current offset or the end of the file; or to the

@@ -3,6 +3,39 @@
 import { byArchitecture } from "./architecture.ts"
 
 
+// page faults in user space
+
+export const UFFDIO_CONTINUE_MODE_DONTWAKE = 1
+export const UFFDIO_COPY_MODE_DONTWAKE = 1
+export const UFFDIO_COPY_MODE_WP = 2
+export const UFFDIO_REGISTER_MODE_MINOR = 4
+export const UFFDIO_REGISTER_MODE_MISSING = 1
+export const UFFDIO_REGISTER_MODE_WP = 2
+export const UFFDIO_WRITEPROTECT_MODE_DONTWAKE = 2
+export const UFFDIO_WRITEPROTECT_MODE_WP = 1
+export const UFFDIO_ZEROPAGE_MODE_DONTWAKE = 1
+export const UFFD_EVENT_FORK = 0x13
+export const UFFD_EVENT_PAGEFAULT = 0x12
+export const UFFD_EVENT_REMAP = 0x14
+export const UFFD_EVENT_REMOVE = 0x15
+export const UFFD_EVENT_UNMAP = 0x16
+export const UFFD_FEATURE_EVENT_FORK = 2
+export const UFFD_FEATURE_EVENT_REMAP = 4
+export const UFFD_FEATURE_EVENT_REMOVE = 8
+export const UFFD_FEATURE_EVENT_UNMAP = 0x40
+export const UFFD_FEATURE_EXACT_ADDRESS = 0x800
+export const UFFD_FEATURE_MINOR_HUGETLBFS = 0x200
+export const UFFD_FEATURE_MINOR_SHMEM = 0x400
+export const UFFD_FEATURE_MISSING_HUGETLBFS = 0x10
+export const UFFD_FEATURE_MISSING_SHMEM = 0x20
+export const UFFD_FEATURE_PAGEFAULT_FLAG_WP = 1
+export const UFFD_FEATURE_SIGBUS = 0x80
+export const UFFD_FEATURE_THREAD_ID = 0x100
+export const UFFD_FEATURE_WP_HUGETLBFS_SHMEM = 0x1000
+export const UFFD_PAGEFAULT_FLAG_MINOR = 4
+export const UFFD_PAGEFAULT_FLAG_WP = 2
+export const UFFD_PAGEFAULT_FLAG_WRITE = 1
+
 // sets of files that are waited for
 
 export const EPOLL_CLOEXEC = 0x80000
@@ -200,6 +233,23 @@ export const NOTIFY_COOKIE_LEN = 0x20
 export const NOTIFY_NONE = 0
 export const NOTIFY_REMOVED = 2
 export const NOTIFY_WOKENUP = 1
+
+// directory notification and write life hints
+
+export const DN_ACCESS = 1
+export const DN_ATTRIB = 0x20
+export const DN_CREATE = 4
+export const DN_DELETE = 8
+export const DN_MODIFY = 2
+export const DN_MULTISHOT = 0x80000000
+export const DN_RENAME = 0x10
+export const FASYNC = 0x2000
+export const RWH_WRITE_LIFE_EXTREME = 5
+export const RWH_WRITE_LIFE_LONG = 4
+export const RWH_WRITE_LIFE_MEDIUM = 3
+export const RWH_WRITE_LIFE_NONE = 1
+export const RWH_WRITE_LIFE_NOT_SET = 0
+export const RWH_WRITE_LIFE_SHORT = 2
 
 // files
 
@@ -2553,7 +2603,10 @@ export const FUTEX2_SIZE_U32 = 2
 export const FUTEX2_SIZE_U64 = 3
 export const FUTEX2_SIZE_U8 = 0
 export const FUTEX_NO_NODE = -1
+export const F_CREATED_QUERY = 0x404
+export const F_DUPFD_QUERY = 0x403
 export const F_OK = 0
+export const F_SEAL_EXEC = 0x20
 export const GUEST_MEMFD_MAGIC = 0x474d454d
 export const IOCB_CMD_FDSYNC = 3
 export const IOCB_CMD_FSYNC = 2

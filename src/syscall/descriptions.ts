@@ -27,6 +27,8 @@ import { atLeast, bufferVector, memoryAt, nothing, number } from "./convert.ts"
 import { closeAbandoned } from "./policy.ts"
 import { nr } from "./raw.ts"
 
+export * from "./descriptions-files.ts"
+
 const { in: reads, out: writes, outCount: fills, unknown } = Direction
 
 const readOptions: BlockingOptions = { inlineFirst: true, directions: directions(unknown, fills) }
@@ -346,7 +348,8 @@ export const lseek = (fd: number, offset: number | bigint, whence: number): Desc
   nr: nr.lseek,
   prepare: () => [descriptor("fd", fd), long("offset", offset), int("whence", whence)],
   decode: number,
-  options: onThisThread,
+  // Where data and holes begin may have to be read from the disk.
+  options: whence === constants.SEEK_DATA || whence === constants.SEEK_HOLE ? plain : onThisThread,
   subject: { fd }
 })
 

@@ -12,10 +12,10 @@ import * as Abi from "../Abi.ts"
 import { codes } from "../errors/errnos.ts"
 import type { CallErrors } from "../errors/registry.ts"
 import { type Buffer, descriptor, int } from "../internal/arguments.ts"
-import { F_GETFL, MSG_DONTWAIT, O_NONBLOCK } from "../internal/constants.ts"
-import { type Description, onThisThread, run } from "../internal/invoke.ts"
+import { F_GETFL, MSG_DONTWAIT, O_NONBLOCK, POLLIN } from "../internal/constants.ts"
+import { type Description, type Owner, onThisThread, ready, run } from "../internal/invoke.ts"
 import type { Argument, Result } from "../internal/native.ts"
-import { Trampoline } from "../internal/trampoline.ts"
+import { type BlockingOptions, Trampoline } from "../internal/trampoline.ts"
 import { type ControlMessage, decodeControl, descriptorsOf } from "./control.ts"
 import { bufferList, number } from "./convert.ts"
 import { closeAbandoned } from "./policy.ts"
@@ -148,7 +148,7 @@ const noticing = <E>(errors: CallErrors<E>): CallErrors<E | typeof wouldWait> =>
 })
 
 /** Whether calls on a descriptor do not wait whatever their flags. */
-const isNonBlocking = (fd: number): Effect.Effect<boolean> =>
+export const isNonBlocking = (fd: number): Effect.Effect<boolean> =>
   Effect.withFiber((fiber) => {
     const flags = Number(fiber.getRef(Trampoline).call(nr.fcntl, fd, F_GETFL))
     return Effect.succeed(flags >= 0 && (flags & O_NONBLOCK) !== 0)
@@ -159,36 +159,64 @@ const isNonBlocking = (fd: number): Effect.Effect<boolean> =>
  *
  * - `never`: it is made on the JavaScript thread, told not to
  * - `ifNeeded`: it is first asked so, and made on another thread if it would have to
+ * - `whenReady`: it is first asked so, and again whenever the descriptor is ready, so that only the wait can be interrupted
  * - `atOnce`: it is made on another thread, as being told not to wait would change what it does
  */
-export type Waiting = "never" | "ifNeeded" | "atOnce"
+export type Waiting = "never" | "ifNeeded" | "whenReady" | "atOnce"
 
 /** What is done around a wait: `restore`, where all but the wait is uninterruptible. */
 export type WhileWaiting = <A, E>(wait: Effect.Effect<A, E>) => Effect.Effect<A, E>
 
+/** Where a call is made: here, told not to wait, or on another thread. */
+export type Where = "here" | "elsewhere"
+
+/** What a descriptor adds to the options of every call on it. */
+const common: BlockingOptions = {}
+
+/** An owner as one call needs it whose options are its own: the owner itself keeps what it adds to each that it is given. */
+const forOneCall = (owner: Owner): Owner => ({
+  fd: owner.fd,
+  get closed() {
+    return owner.closed
+  },
+  traits: owner.traits,
+  awaits: owner.awaits,
+  optionsFor: (options) => ({ ...owner.optionsFor(common), ...options })
+})
+
 /** One of these calls. */
 interface Attempt<A, E> {
   readonly fd: number
+  readonly owner: Owner | undefined
   readonly errors: CallErrors<E>
   readonly waiting: Waiting
   /** The call, made anew for each run: here, told not to wait, or on another thread. */
-  readonly describe: (where: "here" | "elsewhere") => Description<A, E>
+  readonly describe: (where: Where) => Description<A, E>
   /** Put around the wait, where there is one. */
   readonly whileWaiting?: WhileWaiting | undefined
   /** What is to be waited for after a first answer; undefined where it is the whole answer, and so always by default. */
   readonly rest?: ((first: A) => Effect.Effect<A, E> | undefined) | undefined
 }
 
-const attempt = <A, E>({ describe, errors, fd, rest, waiting, whileWaiting }: Attempt<A, E>): Effect.Effect<A, E> => {
-  const here = Effect.suspend(() => run(describe("here")))
+const attempt = <A, E>(call: Attempt<A, E>): Effect.Effect<A, E> => {
+  const { describe, errors, fd, owner, rest, waiting, whileWaiting } = call
+  const here = Effect.suspend(() => run(describe("here"), undefined, owner))
   if (waiting === "never") return here
-  const elsewhere = Effect.suspend(() => run(describe("elsewhere"), whileWaiting))
+  const single = owner === undefined ? undefined : forOneCall(owner)
+  const elsewhere = Effect.suspend(() => run(describe("elsewhere"), whileWaiting, single))
   if (waiting === "atOnce") return elsewhere
-  const asked = Effect.suspend(() => run<A, E | typeof wouldWait>({ ...describe("here"), errors: noticing(errors) }))
+  const asked = Effect.suspend(() =>
+    run<A, E | typeof wouldWait>({ ...describe("here"), errors: noticing(errors) }, undefined, owner)
+  )
+  const again = (): Effect.Effect<A, E> => {
+    if (waiting === "ifNeeded") return elsewhere
+    const wait = ready(fd, POLLIN, owner)
+    return Effect.andThen(whileWaiting === undefined ? wait : whileWaiting(wait), attempt(call))
+  }
   const onFailure = (error: E | typeof wouldWait): Effect.Effect<A, E> =>
     error === wouldWait
       ? Effect.flatMap(isNonBlocking(fd), (never) =>
-          never ? Effect.fail(errors.make(codes.EAGAIN, undefined, fd)) : elsewhere
+          never ? Effect.fail(errors.make(codes.EAGAIN, undefined, fd)) : again()
         )
       : Effect.fail(error)
   // An answer passes through nothing here: at every step a fiber may be interrupted, and descriptors with it be lost.
@@ -208,7 +236,7 @@ const argumentsOf = (
   frame: Frame,
   count: number | undefined,
   flags: number,
-  where: "here" | "elsewhere"
+  where: Where
 ): ReadonlyArray<Argument> => {
   const all = int("flags", flags) | (where === "here" ? MSG_DONTWAIT : 0)
   const sockfd = descriptor("sockfd", fd)
@@ -240,28 +268,32 @@ export interface Sending<out E> {
   readonly errors: CallErrors<E>
   /** Whether it takes an array of messages and their number, and counts messages rather than bytes. */
   readonly several: boolean
+  /** Whose descriptor it is, where it can be closed meanwhile. */
+  readonly owner?: Owner | undefined
 }
 
-/** Sends messages; gives the number of bytes of each that was sent. */
+/** Sends messages, made anew for each run; gives the number of bytes of each that was sent. */
 export const send = <E>(
   sending: Sending<E>,
   fd: number,
-  parts: () => ReadonlyArray<Parts>,
+  parts: (where: Where) => ReadonlyArray<Parts>,
   flags: number,
   waiting: Waiting
 ): Effect.Effect<ReadonlyArray<number>, E> => {
-  const { errors, several } = sending
+  const { errors, owner, several } = sending
+  /** What the last run was about. */
+  let asked: ReadonlyArray<Parts> = []
   const describe =
-    (list: () => ReadonlyArray<Parts>) =>
-    (where: "here" | "elsewhere"): Description<ReadonlyArray<number>, E> => {
+    (list: (where: Where) => ReadonlyArray<Parts>) =>
+    (where: Where): Description<ReadonlyArray<number>, E> => {
       let frame: Frame | undefined
       return {
         errors,
         nr: sending.nr,
         prepare: () => {
-          const messages = list()
-          frame = new Frame(messages, where === "elsewhere")
-          return argumentsOf(fd, frame, several ? messages.length : undefined, flags, where)
+          asked = list(where)
+          frame = new Frame(asked, where === "elsewhere")
+          return argumentsOf(fd, frame, several ? asked.length : undefined, flags, where)
         },
         // That this refers to the frame keeps its memory, and the buffers it points to, until the call is over.
         decode: (result) =>
@@ -273,22 +305,24 @@ export const send = <E>(
       }
     }
   const rest = (first: ReadonlyArray<number>): Effect.Effect<ReadonlyArray<number>, E> | undefined => {
-    const all = parts().slice(0, UIO_MAXIOV)
+    const all = asked.slice(0, UIO_MAXIOV)
     const last = all[first.length - 1]
     const sent = first.at(-1) ?? 0
     const isShort = last !== undefined && sent < lengthOf(last.iov)
     if (!isShort && first.length === all.length) return undefined
     // Its control messages went with the first bytes.
     const short = isShort ? [{ ...last, iov: tail(last.iov, sent), control: new Uint8Array(0) }] : []
-    const left = [...short, ...all.slice(first.length)]
+    const others = first.length === all.length ? [] : parts("elsewhere").slice(first.length, UIO_MAXIOV)
+    const left = [...short, ...others]
     const before = isShort ? first.slice(0, -1) : first
-    return Effect.match(run(describe(() => left)("elsewhere")), {
+    const single = owner === undefined ? undefined : forOneCall(owner)
+    return Effect.match(run(describe(() => left)("elsewhere"), undefined, single), {
       // As the kernel has it: what was sent before counts, and the error comes with the next call.
       onFailure: () => first,
       onSuccess: ([head = 0, ...more]) => [...before, isShort ? sent + head : head, ...more]
     })
   }
-  return attempt({ fd, errors, waiting, describe: describe(parts), rest })
+  return attempt({ fd, owner, errors, waiting, describe: describe(parts), rest })
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -363,8 +397,8 @@ export const receive = <A, E>(
   give: (messages: ReadonlyArray<ReceivedMessage>) => A,
   whileWaiting?: WhileWaiting
 ): Effect.Effect<A, E> => {
-  const { errors, several, timeout } = receiving
-  const describe = (where: "here" | "elsewhere"): Description<A, E> => {
+  const { errors, owner, several, timeout } = receiving
+  const describe = (where: Where): Description<A, E> => {
     let frame: Frame | undefined
     const indices = (result: Result) => Array.from({ length: several ? number(result) : 1 }, (_, index) => index)
     return {
@@ -399,5 +433,5 @@ export const receive = <A, E>(
       subject: { fd }
     }
   }
-  return attempt({ fd, errors, waiting, describe, whileWaiting })
+  return attempt({ fd, owner, errors, waiting, describe, whileWaiting })
 }

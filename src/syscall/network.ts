@@ -6,21 +6,11 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as Abi from "../Abi.ts"
 import * as errors from "../errors/calls.ts"
-import type { CallErrors } from "../errors/registry.ts"
-import { type Buffer, bufferLength, descriptor, int } from "../internal/arguments.ts"
-import {
-  MSG_CMSG_CLOEXEC,
-  MSG_DONTWAIT,
-  MSG_FASTOPEN,
-  MSG_WAITALL,
-  MSG_WAITFORONE,
-  MSG_ZEROCOPY
-} from "../internal/constants.ts"
-import { onThisThread, run } from "../internal/invoke.ts"
-import type { Argument } from "../internal/native.ts"
-import { type BlockingOptions, Direction, directions } from "../internal/trampoline.ts"
+import type { Buffer } from "../internal/arguments.ts"
+import { MSG_CMSG_CLOEXEC, MSG_WAITALL, MSG_WAITFORONE } from "../internal/constants.ts"
+import { run } from "../internal/invoke.ts"
 import { type ControlMessage, descriptorsOf, encodeControl } from "./control.ts"
-import { memoryAt, nothing, number, toTimespec } from "./convert.ts"
+import { toTimespec } from "./convert.ts"
 import { close } from "./files.ts"
 import {
   type MessageRoom,
@@ -29,12 +19,11 @@ import {
   receive,
   send,
   viewsOf,
-  type Waiting,
   type WhileWaiting
 } from "./messages.ts"
-import { closeAbandoned } from "./policy.ts"
 import { nr } from "./raw.ts"
-import { decodeSockAddr, encodeSockAddr, type SockAddr, type SockAddrLike, storageSize } from "./sockaddr.ts"
+import { encodeSockAddr, type SockAddr, type SockAddrLike } from "./sockaddr.ts"
+import * as describe from "./sockets.ts"
 
 export type {
   ControlCredentials,
@@ -61,23 +50,7 @@ export {
   type SockAddrUnixUnnamed,
   type SockAddrVsock
 } from "./sockaddr.ts"
-
-const { in: reads, outCount: fills, unknown } = Direction
-
-/** An `int` or `socklen_t` in memory, that the kernel may write. */
-const intMemory = (value: number): Uint8Array => new Uint8Array(Int32Array.of(value).buffer)
-
-const intAt = (args: ReadonlyArray<Argument>, index: number, place = 0): number => {
-  const memory = memoryAt(args, index)
-  return new DataView(memory.buffer, memory.byteOffset, memory.byteLength).getInt32(4 * place, true)
-}
-
-/** Room for an address, and its length behind it. */
-const addressRoom = (): [Uint8Array, Uint8Array] => [new Uint8Array(storageSize), intMemory(storageSize)]
-
-/** The address that was written to such a room. The length is the address's own, which may be more than fitted. */
-const addressAt = (args: ReadonlyArray<Argument>, index: number): SockAddr | undefined =>
-  decodeSockAddr(memoryAt(args, index).subarray(0, intAt(args, index + 1)))
+export type { Accepted, Received } from "./sockets.ts"
 
 /**
  * `socketpair(domain, type, protocol)`—Makes two sockets that are connected to each other. `domain` is `AF_UNIX` (or
@@ -93,20 +66,7 @@ export const socketpair = (
   type: number,
   protocol = 0
 ): Effect.Effect<readonly [first: number, second: number], errors.SocketpairError> =>
-  run({
-    errors: errors.socketpair,
-    nr: nr.socketpair,
-    prepare: () => [int("domain", domain), int("type", type), int("protocol", protocol), new Uint8Array(8)],
-    decode: (_, args) => [intAt(args, 3), intAt(args, 3, 1)] as const,
-    options: onThisThread
-  })
-
-const addressOptions: BlockingOptions = { directions: directions(unknown, reads) }
-
-const prepareAddress = (sockfd: number, addr: SockAddrLike) => (): ReadonlyArray<Argument> => {
-  const bytes = encodeSockAddr(addr)
-  return [descriptor("sockfd", sockfd), bytes, bytes.length]
-}
+  run(describe.socketpair(domain, type, protocol))
 
 /**
  * `bind(sockfd, addr)`—Gives a socket its local address. A Unix path is made by this as a file, and stays until it is
@@ -119,14 +79,7 @@ const prepareAddress = (sockfd: number, addr: SockAddrLike) => (): ReadonlyArray
  * @since 0.1.0
  */
 export const bind = (sockfd: number, addr: SockAddrLike): Effect.Effect<void, errors.BindError> =>
-  run({
-    errors: errors.bind,
-    nr: nr.bind,
-    prepare: prepareAddress(sockfd, addr),
-    decode: nothing,
-    options: addr._tag === "Unix" && addr.path !== undefined ? addressOptions : onThisThread,
-    subject: { fd: sockfd }
-  })
+  run(describe.bind(sockfd, addr))
 
 /**
  * `connect(sockfd, addr)`—Connects a socket to an address; for a datagram socket only says with whom it speaks, until it
@@ -141,29 +94,7 @@ export const bind = (sockfd: number, addr: SockAddrLike): Effect.Effect<void, er
  * @since 0.1.0
  */
 export const connect = (sockfd: number, addr: SockAddrLike): Effect.Effect<void, errors.ConnectError> =>
-  run({
-    errors: errors.connect,
-    nr: nr.connect,
-    prepare: prepareAddress(sockfd, addr),
-    decode: nothing,
-    options: addressOptions,
-    subject: { fd: sockfd }
-  })
-
-/**
- * A connection that `accept` took.
- *
- * @category network
- * @since 0.1.0
- */
-export interface Accepted {
-  /** The new socket. Who called must close it. */
-  readonly fd: number
-  /** Who connected. */
-  readonly address: SockAddr | undefined
-}
-
-const acceptOptions: BlockingOptions = { inlineFirst: true, onAbandoned: closeAbandoned }
+  run(describe.connect(sockfd, addr))
 
 /**
  * `accept(sockfd)`—Takes the first connection that waits at a listening socket. `accept4` makes the new socket
@@ -175,15 +106,8 @@ const acceptOptions: BlockingOptions = { inlineFirst: true, onAbandoned: closeAb
  * @category network
  * @since 0.1.0
  */
-export const accept = (sockfd: number): Effect.Effect<Accepted, errors.AcceptError> =>
-  run({
-    errors: errors.accept,
-    nr: nr.accept,
-    prepare: () => [descriptor("sockfd", sockfd), ...addressRoom()],
-    decode: (result, args) => ({ fd: Number(result), address: addressAt(args, 1) }),
-    options: acceptOptions,
-    subject: { fd: sockfd }
-  })
+export const accept = (sockfd: number): Effect.Effect<describe.Accepted, errors.AcceptError> =>
+  run(describe.accept(sockfd))
 
 /**
  * `accept4(sockfd, flags)`—Takes the first connection that waits at a listening socket. `flags` for the new socket are of
@@ -195,25 +119,8 @@ export const accept = (sockfd: number): Effect.Effect<Accepted, errors.AcceptErr
  * @category network
  * @since 0.1.0
  */
-export const accept4 = (sockfd: number, flags = 0): Effect.Effect<Accepted, errors.Accept4Error> =>
-  run({
-    errors: errors.accept4,
-    nr: nr.accept4,
-    prepare: () => [descriptor("sockfd", sockfd), ...addressRoom(), int("flags", flags)],
-    decode: (result, args) => ({ fd: Number(result), address: addressAt(args, 1) }),
-    options: acceptOptions,
-    subject: { fd: sockfd }
-  })
-
-const nameOf = <E>(callErrors: CallErrors<E>, number: number, sockfd: number): Effect.Effect<SockAddr, E> =>
-  run({
-    errors: callErrors,
-    nr: number,
-    prepare: () => [descriptor("sockfd", sockfd), ...addressRoom()],
-    decode: (_, args) => addressAt(args, 1) ?? { _tag: "Raw", family: 0, bytes: new Uint8Array(0) },
-    options: onThisThread,
-    subject: { fd: sockfd }
-  })
+export const accept4 = (sockfd: number, flags = 0): Effect.Effect<describe.Accepted, errors.Accept4Error> =>
+  run(describe.accept4(sockfd, flags))
 
 /**
  * `getsockname(sockfd)`—The local address of a socket.
@@ -224,7 +131,7 @@ const nameOf = <E>(callErrors: CallErrors<E>, number: number, sockfd: number): E
  * @since 0.1.0
  */
 export const getsockname = (sockfd: number): Effect.Effect<SockAddr, errors.GetsocknameError> =>
-  nameOf(errors.getsockname, nr.getsockname, sockfd)
+  run(describe.getsockname(sockfd))
 
 /**
  * `getpeername(sockfd)`—The address that a socket is connected to.
@@ -235,13 +142,14 @@ export const getsockname = (sockfd: number): Effect.Effect<SockAddr, errors.Gets
  * @since 0.1.0
  */
 export const getpeername = (sockfd: number): Effect.Effect<SockAddr, errors.GetpeernameError> =>
-  nameOf(errors.getpeername, nr.getpeername, sockfd)
+  run(describe.getpeername(sockfd))
 
 /**
  * `getsockopt(sockfd, level, optname, optval)`—Reads an option of a socket into a buffer; returns the number of bytes that
  * the option has.
  *
- * `level` and `optname` are as for `setsockopt`. Options that are a descriptor (`SO_PEERPIDFD`) open it: who called must
+ * `level` and `optname` are as for `setsockopt`. The number for `SO_GET_FILTER` is that of the instructions, of 8 bytes
+ * each. Options that are a descriptor (`SO_PEERPIDFD`) open it: who called must
  * close it.
  *
  * Does not block. Manual page: getsockopt(2).
@@ -255,36 +163,19 @@ export const getsockopt = (
   optname: number,
   optval: Buffer
 ): Effect.Effect<number, errors.GetsockoptError> =>
-  run({
-    errors: errors.getsockopt,
-    nr: nr.getsockopt,
-    prepare: () => [
-      descriptor("sockfd", sockfd),
-      int("level", level),
-      int("optname", optname),
-      optval,
-      intMemory(bufferLength("optval", optval))
-    ],
-    decode: (_, args) => intAt(args, 4),
-    options: onThisThread,
-    subject: { fd: sockfd }
-  })
+  run(
+    describe.getsockopt(
+      sockfd,
+      level,
+      optname,
+      () => optval,
+      (_, length) => length
+    )
+  )
 
 // ---------------------------------------------------------------------------------------------------------------------
 // bytes
 // ---------------------------------------------------------------------------------------------------------------------
-
-/** How a call that sends is to wait. */
-const sendingWaits = (flags: number): Waiting =>
-  // The kernel may read the buffers after the call: it must get those of the caller, and not copies that are gone by then.
-  (flags & (MSG_DONTWAIT | MSG_ZEROCOPY)) !== 0
-    ? "never"
-    : // Told not to wait this answers EINPROGRESS, to which a caller that meant to wait has no answer.
-      (flags & MSG_FASTOPEN) !== 0
-      ? "atOnce"
-      : "ifNeeded"
-
-const sendOptions: BlockingOptions = { directions: directions(unknown, reads, unknown, unknown, reads) }
 
 /**
  * `sendto(sockfd, buf, flags, destAddr)`—Sends bytes; returns how many, which on a stream may be fewer. `destAddr` is null
@@ -302,41 +193,7 @@ export const sendto = (
   buf: Buffer,
   flags = 0,
   destAddr: SockAddrLike | null = null
-): Effect.Effect<number, errors.SendtoError> => {
-  const waiting = sendingWaits(flags)
-  return run({
-    errors: errors.sendto,
-    nr: nr.sendto,
-    prepare: () => {
-      const addr = destAddr === null ? null : encodeSockAddr(destAddr)
-      return [
-        descriptor("sockfd", sockfd),
-        buf,
-        bufferLength("buf", buf),
-        int("flags", flags) | (waiting === "never" ? MSG_DONTWAIT : 0),
-        addr,
-        addr?.length ?? 0
-      ]
-    },
-    decode: number,
-    options:
-      waiting === "never" ? onThisThread : waiting === "ifNeeded" ? { ...sendOptions, inlineFirst: true } : sendOptions,
-    subject: { fd: sockfd }
-  })
-}
-
-/**
- * What `recvfrom` received.
- *
- * @category network
- * @since 0.1.0
- */
-export interface Received {
-  /** The number of bytes; with `MSG_TRUNC` that of the whole datagram, which may be more than the buffer holds. */
-  readonly bytes: number
-  /** Who sent them; undefined where the socket is connected, or the sender has no address. */
-  readonly address: SockAddr | undefined
-}
+): Effect.Effect<number, errors.SendtoError> => run(describe.sendto(sockfd, buf, flags, destAddr))
 
 /**
  * `recvfrom(sockfd, buf, flags)`—Receives bytes, and the address of who sent them. No bytes mean that a stream has ended,
@@ -348,15 +205,11 @@ export interface Received {
  * @category network
  * @since 0.1.0
  */
-export const recvfrom = (sockfd: number, buf: Buffer, flags = 0): Effect.Effect<Received, errors.RecvfromError> =>
-  run({
-    errors: errors.recvfrom,
-    nr: nr.recvfrom,
-    prepare: () => [descriptor("sockfd", sockfd), buf, bufferLength("buf", buf), int("flags", flags), ...addressRoom()],
-    decode: (result, args) => ({ bytes: number(result), address: addressAt(args, 4) }),
-    options: { inlineFirst: true, directions: directions(unknown, fills) },
-    subject: { fd: sockfd }
-  })
+export const recvfrom = (
+  sockfd: number,
+  buf: Buffer,
+  flags = 0
+): Effect.Effect<describe.Received, errors.RecvfromError> => run(describe.recvfrom(sockfd, buf, flags))
 
 // ---------------------------------------------------------------------------------------------------------------------
 // messages
@@ -400,7 +253,7 @@ export const sendmsg = (sockfd: number, msg: Message, flags = 0): Effect.Effect<
       sockfd,
       partsOf([msg]),
       flags,
-      sendingWaits(flags)
+      describe.sendingWaits(flags)
     ),
     ([bytes = 0]) => bytes
   )
@@ -424,7 +277,7 @@ export const sendmmsg = (
     sockfd,
     partsOf(messages),
     flags,
-    sendingWaits(flags)
+    describe.sendingWaits(flags)
   )
 
 /**
@@ -478,14 +331,10 @@ const receiveOne = (
 ): Effect.Effect<ReceivedMessage, errors.RecvmsgError> => {
   const receiving = { nr: nr.recvmsg, errors: errors.recvmsg, several: false }
   const give = ([message = nothingReceived]: ReadonlyArray<ReceivedMessage>) => message
-  return receive(receiving, sockfd, [room], flags, receivingWaits(flags), give, whileWaiting)
+  return receive(receiving, sockfd, [room], flags, describe.receivingWaits(flags), give, whileWaiting)
 }
 
 const nothingReceived: ReceivedMessage = { bytes: 0, address: undefined, control: [], flags: 0 }
-
-/** How a call that receives is to wait: one that wants all of something would be content with less if told not to. */
-const receivingWaits = (flags: number, wantsAll = (flags & MSG_WAITALL) !== 0): Waiting =>
-  (flags & MSG_DONTWAIT) !== 0 ? "never" : wantsAll ? "atOnce" : "ifNeeded"
 
 /**
  * `recvmmsg(sockfd, rooms, flags, timeout)`—Receives several messages, at most 1,024: waits until all `rooms` are filled,
@@ -513,5 +362,5 @@ export const recvmmsg = (
     several: true,
     timeout: () => (timeout === null ? null : Abi.timespec.encode(toTimespec("timeout", timeout)))
   }
-  return receive(receiving, sockfd, rooms, flags, receivingWaits(flags, wantsAll), (messages) => messages)
+  return receive(receiving, sockfd, rooms, flags, describe.receivingWaits(flags, wantsAll), (messages) => messages)
 }

@@ -27,6 +27,9 @@ const isBuffer = (argument: Argument): argument is ArrayBufferView | ArrayBuffer
 const skip = (args: ReadonlyArray<Argument>, done: number): ReadonlyArray<Argument> => {
   const [fd = null, memory = null, count = 0, ...more] = args
   if (isBuffer(memory)) return [fd, bytesOf(memory).subarray(done), Number(count) - done, ...more]
+  if (typeof memory === "number" || typeof memory === "bigint") {
+    return [fd, BigInt(memory) + BigInt(done), Number(count) - done, ...more]
+  }
   if (!Array.isArray(memory)) return args
   let left = done
   const rest = memory.flatMap((piece) => {

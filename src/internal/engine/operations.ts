@@ -33,8 +33,6 @@ const {
   FUTEX2_SIZE_U32,
   IORING_FSYNC_DATASYNC,
   IORING_OP_ACCEPT,
-  IORING_OP_CLOSE,
-  IORING_OP_CONNECT,
   IORING_OP_FADVISE,
   IORING_OP_FALLOCATE,
   IORING_OP_FGETXATTR,
@@ -154,7 +152,7 @@ add(nr.fadvise64, IORING_OP_FADVISE, onDescriptor, (entry, [, offset = 0, length
   write(entry, 0, length, offset, advice)
   return length <= most32
 })
-add(nr.close, IORING_OP_CLOSE, onDescriptor, () => {})
+// Not close: the ring says that it is done before the file is let go, and who waited for that would be told too early.
 
 add(nr.fsetxattr, IORING_OP_FSETXATTR, onDescriptor, (entry, [, name = 0, value = 0, size = 0, flags = 0]) => {
   write(entry, name, size, value, flags)
@@ -185,17 +183,15 @@ add(
   }
 )
 
-// -- sockets: the kernel waits for these without a thread --------------------------------------------------------------------
+// -- sockets: the kernel waits for these without a thread ----------------------------------------------------------------
 
+// Not connect: a Unix socket whose peer has no room for more connections says all the same that it is ready.
 const onSocket = { elsewhere: false, fd: first }
 
 add(nr.accept4, IORING_OP_ACCEPT, onSocket, (entry, [, address = 0, length = 0, flags = 0]) => {
   write(entry, address, 0, length, flags)
 })
 add(nr.accept, IORING_OP_ACCEPT, onSocket, (entry, [, address = 0, length = 0]) => {
-  write(entry, address, 0, length, 0)
-})
-add(nr.connect, IORING_OP_CONNECT, onSocket, (entry, [, address = 0, length = 0]) => {
   write(entry, address, 0, length, 0)
 })
 

@@ -213,7 +213,14 @@ export class RingEngine implements Engine {
         if (isTransfer) index++
       }
     }
-    if (done > 0 && words.length > 3) words[3] = (words[3] ?? 0) + done
+    if (done > 0) {
+      // Of memory that is given by its address nothing was cut off.
+      if (typeof args[1] === "number" || typeof args[1] === "bigint") {
+        words[1] = (words[1] ?? 0) + done
+        words[2] = (words[2] ?? 0) - done
+      }
+      if (words.length > 3) words[3] = (words[3] ?? 0) + done
+    }
     return true
   }
 

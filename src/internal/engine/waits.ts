@@ -15,6 +15,7 @@ const bounded = new Set<number | undefined>([
   nr.pwrite64,
   nr.pwritev,
   nr.pwritev2,
+  nr.close,
   nr.fsync,
   nr.fdatasync,
   nr.sync_file_range,

@@ -1,0 +1,256 @@
+/**
+ * Requests about the addresses of network interfaces, and about neighbours; part of `network.ts`.
+ */
+import * as Abi from "../Abi.ts"
+import { AF_INET } from "../internal/constants.ts"
+import { interfaceName, type Named, textOf } from "./interface-name.ts"
+import { changes, inetOf, inetTold, options, tells } from "./network-request.ts"
+import { make } from "./request.ts"
+import { Device } from "./socket.ts"
+
+// ---------------------------------------------------------------------------------------------------------------------
+// addresses
+// ---------------------------------------------------------------------------------------------------------------------
+
+/**
+ * The hardware address: `sa_family` is one of `ARPHRD_*`, and `sa_data` begins with the address.
+ *
+ * @category requests
+ * @since 0.1.0
+ */
+export const SIOCGIFHWADDR = make(
+  Device,
+  0x8927,
+  tells("SIOCGIFHWADDR", ({ ifru_hwaddr }) => ifru_hwaddr)
+)
+
+/**
+ * Sets the hardware address: `sa_family` is the interface's own of `ARPHRD_*`. For administrators. Can wait.
+ *
+ * @category requests
+ * @since 0.1.0
+ */
+export const SIOCSIFHWADDR = make(
+  Device,
+  0x8924,
+  changes("SIOCSIFHWADDR", ({ ifr_hwaddr }: Named & { readonly ifr_hwaddr: Abi.sockaddr }) => ({
+    ifru_hwaddr: ifr_hwaddr
+  }))
+)
+
+/**
+ * Sets the hardware address of all. For administrators. Can wait.
+ *
+ * @category requests
+ * @since 0.1.0
+ */
+export const SIOCSIFHWBROADCAST = make(
+  Device,
+  0x8937,
+  changes("SIOCSIFHWBROADCAST", ({ ifr_hwaddr }: Named & { readonly ifr_hwaddr: Abi.sockaddr }) => ({
+    ifru_hwaddr: ifr_hwaddr
+  }))
+)
+
+/**
+ * Listens to a multicast address of the link layer. For administrators. Can wait.
+ *
+ * @category requests
+ * @since 0.1.0
+ */
+export const SIOCADDMULTI = make(
+  Device,
+  0x8931,
+  changes("SIOCADDMULTI", ({ ifr_hwaddr }: Named & { readonly ifr_hwaddr: Abi.sockaddr }) => ({
+    ifru_hwaddr: ifr_hwaddr
+  }))
+)
+
+/**
+ * Listens to a multicast address of the link layer no more. For administrators. Can wait.
+ *
+ * @category requests
+ * @since 0.1.0
+ */
+export const SIOCDELMULTI = make(
+  Device,
+  0x8932,
+  changes("SIOCDELMULTI", ({ ifr_hwaddr }: Named & { readonly ifr_hwaddr: Abi.sockaddr }) => ({
+    ifru_hwaddr: ifr_hwaddr
+  }))
+)
+
+/**
+ * The address of IPv4, such as `"192.0.2.1"`. Of a socket of IPv4.
+ *
+ * @category requests
+ * @since 0.1.0
+ */
+export const SIOCGIFADDR = make(
+  Device,
+  0x8915,
+  tells("SIOCGIFADDR", ({ ifru_addr }) => inetTold(ifru_addr))
+)
+
+/**
+ * Sets the address of IPv4, such as `"192.0.2.1"`. Of a socket of IPv4. For administrators. Can wait.
+ *
+ * @category requests
+ * @since 0.1.0
+ */
+export const SIOCSIFADDR = make(
+  Device,
+  0x8916,
+  changes("SIOCSIFADDR", ({ ifr_addr }: Named & { readonly ifr_addr: string }) => ({ ifru_addr: inetOf(ifr_addr) }))
+)
+
+/**
+ * The address of the other end of a link between two, such as `"192.0.2.1"`. Of a socket of IPv4.
+ *
+ * @category requests
+ * @since 0.1.0
+ */
+export const SIOCGIFDSTADDR = make(
+  Device,
+  0x8917,
+  tells("SIOCGIFDSTADDR", ({ ifru_dstaddr }) => inetTold(ifru_dstaddr))
+)
+
+/**
+ * Sets the address of the other end of a link between two, such as `"192.0.2.1"`. Of a socket of IPv4. For
+ * administrators. Can wait.
+ *
+ * @category requests
+ * @since 0.1.0
+ */
+export const SIOCSIFDSTADDR = make(
+  Device,
+  0x8918,
+  changes("SIOCSIFDSTADDR", ({ ifr_dstaddr }: Named & { readonly ifr_dstaddr: string }) => ({
+    ifru_dstaddr: inetOf(ifr_dstaddr)
+  }))
+)
+
+/**
+ * The address of all, such as `"192.0.2.1"`. Of a socket of IPv4.
+ *
+ * @category requests
+ * @since 0.1.0
+ */
+export const SIOCGIFBRDADDR = make(
+  Device,
+  0x8919,
+  tells("SIOCGIFBRDADDR", ({ ifru_broadaddr }) => inetTold(ifru_broadaddr))
+)
+
+/**
+ * Sets the address of all, such as `"192.0.2.1"`. Of a socket of IPv4. For administrators. Can wait.
+ *
+ * @category requests
+ * @since 0.1.0
+ */
+export const SIOCSIFBRDADDR = make(
+  Device,
+  0x891a,
+  changes("SIOCSIFBRDADDR", ({ ifr_broadaddr }: Named & { readonly ifr_broadaddr: string }) => ({
+    ifru_broadaddr: inetOf(ifr_broadaddr)
+  }))
+)
+
+/**
+ * The mask of the network, such as `"192.0.2.1"`. Of a socket of IPv4.
+ *
+ * @category requests
+ * @since 0.1.0
+ */
+export const SIOCGIFNETMASK = make(
+  Device,
+  0x891b,
+  tells("SIOCGIFNETMASK", ({ ifru_netmask }) => inetTold(ifru_netmask))
+)
+
+/**
+ * Sets the mask of the network, such as `"192.0.2.1"`. Of a socket of IPv4. For administrators. Can wait.
+ *
+ * @category requests
+ * @since 0.1.0
+ */
+export const SIOCSIFNETMASK = make(
+  Device,
+  0x891c,
+  changes("SIOCSIFNETMASK", ({ ifr_netmask }: Named & { readonly ifr_netmask: string }) => ({
+    ifru_netmask: inetOf(ifr_netmask)
+  }))
+)
+
+// ---------------------------------------------------------------------------------------------------------------------
+// neighbours
+// ---------------------------------------------------------------------------------------------------------------------
+
+/**
+ * An entry of the table of neighbours.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Neighbour {
+  /** An address of IPv4. */
+  readonly arp_pa: string
+  /** The hardware address, and its kind. */
+  readonly arp_ha: Abi.sockaddr
+  /** Bits of `ATF_*`. */
+  readonly arp_flags: number
+  /** The interface. */
+  readonly arp_dev: string
+}
+
+const noAddress: Abi.sockaddr = { sa_family: 0, sa_data: new Uint8Array(0) }
+
+const arpreq = ({ arp_dev, arp_flags, arp_ha, arp_pa }: Neighbour): Uint8Array =>
+  Abi.arpreq.encode({
+    arp_pa: inetOf(arp_pa),
+    arp_ha,
+    arp_flags,
+    arp_netmask: noAddress,
+    arp_dev: interfaceName(arp_dev)
+  })
+
+/**
+ * The neighbour with this address of IPv4, on the interface that is named. `ENXIO` where none is known.
+ *
+ * @category requests
+ * @since 0.1.0
+ */
+export const SIOCGARP = make(Device, 0x8954, {
+  ...options("SIOCGARP"),
+  encode: ({ arp_dev, arp_pa }: Pick<Neighbour, "arp_dev" | "arp_pa">) =>
+    arpreq({ arp_pa, arp_dev, arp_flags: 0, arp_ha: { ...noAddress, sa_family: AF_INET } }),
+  decode: (_, memory): Neighbour => {
+    const { arp_dev, arp_flags, arp_ha, arp_pa } = Abi.arpreq.decode(memory)
+    return { arp_pa: inetTold(arp_pa), arp_ha, arp_flags, arp_dev: textOf(arp_dev) }
+  }
+})
+
+/**
+ * Sets a neighbour. For administrators. Can wait.
+ *
+ * @category requests
+ * @since 0.1.0
+ */
+export const SIOCSARP = make(Device, 0x8955, {
+  ...options("SIOCSARP", true),
+  encode: arpreq,
+  decode: (result) => result
+})
+
+/**
+ * Forgets a neighbour. For administrators. Can wait.
+ *
+ * @category requests
+ * @since 0.1.0
+ */
+export const SIOCDARP = make(Device, 0x8953, {
+  ...options("SIOCDARP", true),
+  encode: arpreq,
+  decode: (result) => result
+})

@@ -1,0 +1,176 @@
+/** Signals: those sent to the thread, to a process whose threads all block them, and those that Node has to catch. */
+import { execFileSync, spawn } from "node:child_process"
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Fiber, Option, Stream } from "effect"
+import { Errno, File, PidFd, SignalFd, Syscall } from "../src/index.ts"
+import { turn, yieldingAt } from "./support/files.ts"
+import { openFds } from "./support/process.ts"
+
+/** Sends a signal to this thread, with a value. */
+const toThread = (signal: number, value: bigint) =>
+  Effect.gen(function* () {
+    const [pid, tid] = [yield* Syscall.getpid, yield* Syscall.gettid]
+    yield* Syscall.rt_tgsigqueueinfo(pid, tid, signal, {
+      si_signo: signal,
+      si_errno: 0,
+      si_code: Syscall.SI_QUEUE,
+      _sifields: { _rt: { _pid: pid, _uid: 0, _sigval: { sival_ptr: value } } }
+    })
+  })
+
+const blockedNow = Effect.map(Syscall.rt_sigprocmask(Syscall.SIG_BLOCK, []), (mask) => [...mask])
+
+describe("SignalFd", () => {
+  it.effect("gives what is sent to this thread, with all that is known of it", () =>
+    Effect.gen(function* () {
+      const queue = yield* SignalFd.make([34, "SIGUSR2"], { thisThreadOnly: true })
+      assert.deepStrictEqual(yield* SignalFd.tryRead(queue), Option.none())
+      yield* toThread(34, 7n)
+      yield* toThread(34, 8n)
+      yield* Syscall.tgkill(yield* Syscall.getpid, yield* Syscall.gettid, Syscall.SIGUSR2)
+      const signals = yield* Stream.runCollect(Stream.take(SignalFd.signals(queue), 3))
+      const told = signals.map(({ forwarded, information, name, number }) => [
+        number,
+        name,
+        forwarded,
+        information.ssi_ptr
+      ])
+      assert.deepStrictEqual(told, [
+        [Syscall.SIGUSR2, "SIGUSR2", false, 0n],
+        [34, undefined, false, 7n],
+        [34, undefined, false, 8n]
+      ])
+      assert.strictEqual(signals[0]?.information.ssi_pid, process.pid)
+    })
+  )
+
+  it.live("gives SIGUSR1 as it was sent to the process: every thread of Node's but this one blocks it", () =>
+    Effect.gen(function* () {
+      const queue = yield* SignalFd.make(["SIGUSR1"])
+      const child = spawn("/bin/sh", ["-c", `kill -USR1 ${process.pid}`], { stdio: "ignore" })
+      const signal = yield* SignalFd.read(queue)
+      assert.strictEqual(signal.name, "SIGUSR1")
+      // Threads that Node started for files before block nothing, and then Node catches it.
+      if (!signal.forwarded) assert.strictEqual(signal.information.ssi_pid, child.pid)
+    })
+  )
+
+  it.live("gives other signals that are sent to the process, of which Node only knows that they came", () =>
+    Effect.gen(function* () {
+      const queue = yield* SignalFd.make(["SIGUSR2", "SIGTERM", "SIGHUP", "SIGWINCH"])
+      const collecting = yield* Effect.forkChild(Stream.runCollect(Stream.take(SignalFd.signals(queue), 3)))
+      yield* turn
+      assert.isUndefined(collecting.pollUnsafe())
+      const self = yield* PidFd.open(process.pid)
+      for (const name of ["SIGUSR2", "SIGTERM", "SIGWINCH"] as const) yield* PidFd.sendSignal(self, name)
+      const names = (yield* Fiber.join(collecting)).map(({ name }) => name)
+      assert.deepStrictEqual(names.toSorted(), ["SIGTERM", "SIGUSR2", "SIGWINCH"])
+      // One after the other is told, too.
+      yield* PidFd.sendSignal(self, "SIGTERM")
+      assert.strictEqual((yield* SignalFd.read(queue)).name, "SIGTERM")
+    })
+  )
+
+  it.live("gives a signal to each of two queues' readers that ask for it first, and stays blocked for the other", () =>
+    Effect.gen(function* () {
+      const outer = yield* SignalFd.make(["SIGUSR2"])
+      yield* Effect.scoped(SignalFd.make(["SIGUSR2", "SIGHUP"]))
+      assert.include(yield* blockedNow, Syscall.SIGUSR2)
+      assert.notInclude(yield* blockedNow, Syscall.SIGHUP)
+      process.kill(process.pid, "SIGUSR2")
+      assert.strictEqual((yield* SignalFd.read(outer)).name, "SIGUSR2")
+    })
+  )
+
+  it.effect("blocks for as long as the scope is open, and drops what nobody read", () =>
+    Effect.gen(function* () {
+      const before = yield* blockedNow
+      yield* Effect.scoped(
+        Effect.gen(function* () {
+          const queue = yield* SignalFd.make(["SIGUSR2", 34], { thisThreadOnly: true })
+          assert.includeMembers([...(yield* blockedNow)], [Syscall.SIGUSR2, 34])
+          // By default these end the process.
+          yield* toThread(34, 1n)
+          yield* toThread(34, 2n)
+          yield* toThread(Syscall.SIGUSR2, 3n)
+          yield* File.close(queue)
+        })
+      )
+      assert.deepStrictEqual(yield* blockedNow, before)
+      assert.strictEqual(process.listenerCount("SIGUSR2"), 0)
+    })
+  )
+
+  it.effect("fails where a signal could be given to another thread, and Node cannot catch it there", () =>
+    Effect.gen(function* () {
+      const before = yield* blockedNow
+      const error = yield* Effect.flip(Effect.scoped(SignalFd.make([35, "SIGHUP"])))
+      assert.instanceOf(error, SignalFd.Unblocked)
+      if (error._tag !== "Unblocked") return
+      assert.deepStrictEqual(error.signals, [35])
+      assert.isAtLeast(error.threads.length, 1)
+      assert.include(error.message, "35")
+      assert.deepStrictEqual(yield* blockedNow, before)
+      assert.strictEqual(process.listenerCount("SIGHUP"), 0)
+    })
+  )
+
+  it.effect("lets children begin with nothing blocked", () =>
+    Effect.gen(function* () {
+      yield* SignalFd.make(["SIGUSR1", "SIGUSR2", "SIGTERM"])
+      const status = execFileSync("/bin/cat", ["/proc/self/status"], { encoding: "utf8" })
+      assert.match(status, /^SigBlk:\t0+$/m)
+    })
+  )
+
+  it.effect("refuses signals that cannot be read, by name", () =>
+    Effect.gen(function* () {
+      for (const signal of ["SIGKILL", "SIGSTOP", "SIGSEGV", yield* Syscall.interruptSignal, 65, 0] as const) {
+        const error = yield* Effect.flip(Effect.scoped(SignalFd.make([signal])))
+        assert.strictEqual(error._tag, "EINVAL")
+        assert.include(error.message, "signals")
+      }
+    })
+  )
+
+  it.live("can be interrupted and closed while it is read, and leaves nothing", () =>
+    Effect.gen(function* () {
+      const [fds, mask] = [yield* openFds, yield* blockedNow]
+      yield* Effect.scoped(
+        Effect.gen(function* () {
+          const queue = yield* SignalFd.make(["SIGUSR2"])
+          const interrupted = yield* Effect.forkChild(SignalFd.read(queue))
+          const closed = yield* Effect.forkChild(Effect.flip(SignalFd.read(queue)))
+          yield* turn
+          yield* Fiber.interrupt(interrupted)
+          yield* File.close(queue)
+          assert.instanceOf(yield* Fiber.join(closed), Errno.EBADF)
+        })
+      )
+      assert.strictEqual(yield* openFds, fds)
+      assert.deepStrictEqual(yield* blockedNow, mask)
+    })
+  )
+
+  it.live("leaves nothing wherever its maker is interrupted", () =>
+    Effect.gen(function* () {
+      const [fds, mask] = [yield* openFds, yield* blockedNow]
+      for (let at = 1; at < 80; at += 2) {
+        const fiber = yield* Effect.forkChild(
+          Effect.scoped(Effect.andThen(SignalFd.make(["SIGUSR2"]), Effect.never)).pipe(yieldingAt(at))
+        )
+        yield* turn
+        yield* Fiber.interrupt(fiber)
+        assert.strictEqual(yield* openFds, fds, `at ${at}`)
+        assert.deepStrictEqual(yield* blockedNow, mask, `at ${at}`)
+        assert.strictEqual(process.listenerCount("SIGUSR2"), 0, `at ${at}`)
+      }
+    })
+  )
+
+  it("takes signals by names that there are", () => {
+    // @ts-expect-error no signal
+    const wrong = () => SignalFd.make(["SIGSOMETHING"])
+    assert.isFunction(wrong)
+  })
+})

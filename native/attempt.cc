@@ -157,6 +157,32 @@ Status Unflagged(Trial* trial, Pieces* pieces, bool writes, bool positioned) {
   return writes ? Status::kWouldWait : Wait(trial, false);
 }
 
+// What is to be done about an answer to a transfer with RWF_NOWAIT that is not all that was asked for.
+Status Conclude(Trial* trial, Pieces* pieces, bool writes, bool positioned) {
+  switch (trial->result) {
+    case -EAGAIN:
+      if (NonBlocking(trial->fd())) {
+        // On a file the flag means nothing to the plain call.
+        return (Traits(trial) & trait::kPollable) != 0 ? Status::kAnswered : Status::kWouldWait;
+      }
+      return Wait(trial, writes);
+    case -EINVAL:
+      // Of a read it is an answer; to a write some file systems say so of the flag.
+      if (!writes) return Status::kAnswered;
+      [[fallthrough]];
+    case -EOPNOTSUPP:
+      Traits(trial);
+      trial->traits |= writes ? trait::kNoNowaitWrite : trait::kNoNowait;
+      return Unflagged(trial, pieces, writes, positioned);
+    case -ENOSYS:
+      (writes ? no_flagged_writes : no_flagged_reads) = true;
+      return Unflagged(trial, pieces, writes, positioned);
+    case -EPERM:  // or a filter's answer to a call that it does not know
+      return Status::kWouldWait;
+    default: return Settle(trial, writes, positioned, pieces->wanted);
+  }
+}
+
 // The same transfer as the call, with RWF_NOWAIT. At offset -1 preadv2 and pwritev2 use and move the file's own offset.
 Status Transfer(Trial* trial, bool writes, bool vectored, bool positioned) {
   const long fd = trial->fd();
@@ -186,28 +212,7 @@ Status Transfer(Trial* trial, bool writes, bool vectored, bool positioned) {
   trial->result = Make(writes ? __NR_pwritev2 : __NR_preadv2, fd, reinterpret_cast<long>(pieces.list), pieces.count,
                        offset, 0, RWF_NOWAIT);
   if (trial->result == static_cast<long>(pieces.wanted)) return Status::kAnswered;
-  switch (trial->result) {
-    case -EAGAIN:
-      if (NonBlocking(fd)) {
-        // On a file the flag means nothing to the plain call.
-        return (Traits(trial) & trait::kPollable) != 0 ? Status::kAnswered : Status::kWouldWait;
-      }
-      return Wait(trial, writes);
-    case -EINVAL:
-      // Of a read it is an answer; to a write some file systems say so of the flag.
-      if (!writes) return Status::kAnswered;
-      [[fallthrough]];
-    case -EOPNOTSUPP:
-      Traits(trial);
-      trial->traits |= refused;
-      return Unflagged(trial, &pieces, writes, positioned);
-    case -ENOSYS:
-      (writes ? no_flagged_writes : no_flagged_reads) = true;
-      return Unflagged(trial, &pieces, writes, positioned);
-    case -EPERM:  // or a filter's answer to a call that it does not know
-      return Status::kWouldWait;
-    default: return Settle(trial, writes, positioned, pieces.wanted);
-  }
+  return Conclude(trial, &pieces, writes, positioned);
 }
 
 // The same call with one argument changed so that it does not wait; `would_wait` is what it answers when it would have.
@@ -332,6 +337,53 @@ napi_value TryNow(napi_env env, napi_callback_info info) {
   return status == Status::kWouldWait || status == Status::kNotReady ? nullptr : MakeResult(env, trial.result);
 }
 
+// transfer(buffer): an attempt of read, write, pread64 or pwrite64 on one piece of memory, for which the words go in and
+// the result comes out through `scratch`, as doubles from the second on: number, descriptor, count, offset (-1 where
+// there is none), result. It is for what can be asked with RWF_NOWAIT at once; status -1 says that it is no such case.
+napi_value TransferNow(napi_env env, napi_callback_info info) {
+  size_t count = 1;
+  napi_value value;
+  void* data = nullptr;
+  napi_get_cb_info(env, info, &count, &value, nullptr, &data);
+  auto* scratch = static_cast<int32_t*>(data);
+  auto* words = static_cast<double*>(data);
+  constexpr int kNot = -1;
+  scratch[1] = kNot;
+  const int traits = scratch[0];
+  const long number = static_cast<long>(words[1]);
+  const bool writes = number == __NR_write || number == __NR_pwrite64;
+  const int hindrances = trait::kPlain | trait::kDirect | trait::kPollable |
+                         (writes ? trait::kNoNowaitWrite : trait::kNoNowait);
+  if ((traits & trait::kKnown) == 0 || (traits & hindrances) != 0 || AsksForPermission()) return nullptr;
+  if (words[3] < 1 || words[3] > kMostAtOnce) return nullptr;
+  const auto wanted = static_cast<size_t>(words[3]);
+  napi_typedarray_type type;
+  size_t length = 0;
+  void* memory = nullptr;
+  if (napi_get_typedarray_info(env, value, &type, &length, &memory, nullptr, nullptr) != napi_ok) return nullptr;
+  // Of others the length is not that in bytes; a detached one has none.
+  if (type != napi_uint8_array || length < wanted) return nullptr;
+  Trial trial;
+  const bool positioned = words[4] >= 0;
+  trial.call = {number, {static_cast<long>(words[2]), reinterpret_cast<long>(memory), static_cast<long>(wanted),
+                         static_cast<long>(words[4]), 0, 0}};
+  trial.traits = traits;
+  iovec piece = {memory, wanted};
+  trial.result = Make(writes ? __NR_pwritev2 : __NR_preadv2, trial.call.arguments[0], reinterpret_cast<long>(&piece), 1,
+                      trial.call.arguments[3], 0, RWF_NOWAIT);
+  Status status = Status::kAnswered;
+  if (trial.result != static_cast<long>(wanted)) {
+    Pieces pieces;
+    Gather(trial, false, &pieces);
+    status = Conclude(&trial, &pieces, writes, positioned);
+  }
+  scratch[0] = trial.traits;
+  scratch[1] = static_cast<int32_t>(status);
+  const bool nothing = status == Status::kWouldWait || status == Status::kNotReady;
+  words[5] = nothing ? 0 : static_cast<double>(trial.result);
+  return nullptr;
+}
+
 // traitsOf(fd): what is known of a descriptor.
 napi_value GetTraits(napi_env env, napi_callback_info info) {
   size_t count = 1;
@@ -368,6 +420,7 @@ void InitAttempt(napi_env env, napi_value exports) {
   Environment::Get(env)->scratch.Set(env, buffer);
   const napi_property_descriptor properties[] = {
       {"attempt", nullptr, TryNow, nullptr, nullptr, nullptr, napi_enumerable, scratch},
+      {"transfer", nullptr, TransferNow, nullptr, nullptr, nullptr, napi_enumerable, scratch},
       {"traitsOf", nullptr, GetTraits, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
       {"kindByTable", nullptr, GetKindByTable, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
       {"scratch", nullptr, nullptr, nullptr, nullptr, buffer, napi_enumerable, nullptr},

@@ -174,7 +174,8 @@ export const adopt = <D, E>(
 export const hold = <D>(fd: number, awaits = false, traits = 0): Effect.Effect<File<D>, never, Scope.Scope> => {
   const self = new Descriptor(fd, true, awaits)
   self.traits.bits = traits
-  return Effect.flatMap(Scope.Scope, (scope) =>
-    Effect.withFiber((fiber) => Effect.as(Scope.addFinalizer(scope, new Closing(self, fiber.getRef(Trampoline))), self))
-  )
+  return Effect.flatMap(Scope.Scope, (scope) => registering(scope, self))
 }
+
+const registering = (scope: Scope.Scope, self: Descriptor): Effect.Effect<Descriptor> =>
+  Effect.withFiber((fiber) => Effect.as(Scope.addFinalizer(scope, new Closing(self, fiber.getRef(Trampoline))), self))

@@ -5,6 +5,7 @@ import * as Effect from "effect/Effect"
 import * as errors from "../errors/calls.ts"
 import { codes } from "../errors/errnos.ts"
 import type { Buffer } from "../internal/arguments.ts"
+import { Trait } from "../internal/attempt.ts"
 import * as constants from "../internal/constants.ts"
 import { type Descriptor, runOn } from "../internal/descriptor.ts"
 import { type Description, Misuse, onThisThread, run } from "../internal/invoke.ts"
@@ -33,7 +34,7 @@ import { type File, own } from "./model.ts"
  * @since 0.1.0
  */
 export const read = (file: File<unknown>, buffer: Buffer): Effect.Effect<number, errors.ReadError> =>
-  runOn(own(file), describe.read(own(file).fd, buffer))
+  describe.readOn(own(file), buffer)
 
 /**
  * Writes `buffer` at the file offset; returns the number of bytes, which may be fewer: see {@link writeAll}.
@@ -55,7 +56,7 @@ export const read = (file: File<unknown>, buffer: Buffer): Effect.Effect<number,
  * @since 0.1.0
  */
 export const write = (file: File<unknown>, buffer: Buffer): Effect.Effect<number, errors.WriteError> =>
-  runOn(own(file), describe.write(own(file).fd, buffer))
+  describe.writeOn(own(file), buffer)
 
 /**
  * Reads at `offset` bytes from the start; the file offset stays where it is.
@@ -69,7 +70,7 @@ export const pread = (
   file: File<unknown>,
   buffer: Buffer,
   offset: number | bigint
-): Effect.Effect<number, errors.Pread64Error> => runOn(own(file), describe.pread64(own(file).fd, buffer, offset))
+): Effect.Effect<number, errors.Pread64Error> => describe.pread64On(own(file), buffer, offset)
 
 /**
  * Writes at `offset` bytes from the start; the file offset stays where it is.
@@ -83,7 +84,7 @@ export const pwrite = (
   file: File<unknown>,
   buffer: Buffer,
   offset: number | bigint
-): Effect.Effect<number, errors.Pwrite64Error> => runOn(own(file), describe.pwrite64(own(file).fd, buffer, offset))
+): Effect.Effect<number, errors.Pwrite64Error> => describe.pwrite64On(own(file), buffer, offset)
 
 /**
  * Reads into several buffers, one after the other.
@@ -255,6 +256,9 @@ export const pwritev2 = (
 
 const tookNothing = "the kernel took no bytes"
 
+// What the last file was read into first: to make such memory anew takes longer than to read a small file.
+let spare: Uint8Array<ArrayBuffer> | undefined
+const regular = Trait.local | Trait.memory
 const firstChunk = 16 * 1024
 
 /**
@@ -269,7 +273,10 @@ const firstChunk = 16 * 1024
 export const readAll = Effect.fnUntraced(function* (
   file: File<unknown>
 ): Effect.fn.Return<Uint8Array, errors.ReadError> {
-  let buffer = new Uint8Array(firstChunk)
+  const first = spare ?? new Uint8Array(firstChunk)
+  spare = undefined
+  const { traits } = own(file)
+  let buffer = first
   let length = 0
   while (true) {
     if (length === buffer.length) {
@@ -277,9 +284,15 @@ export const readAll = Effect.fnUntraced(function* (
       larger.set(buffer)
       buffer = larger
     }
-    const count = yield* read(file, buffer.subarray(length))
-    if (count === 0) return buffer.slice(0, length)
+    const count = yield* read(file, length === 0 ? buffer : buffer.subarray(length))
     length += count
+    // A regular file on a disk or in memory gives less than was asked for at its end only; others must be asked again.
+    const isAtEnd = length < buffer.length && (traits.bits & regular) !== 0 && (traits.bits & Trait.pollable) === 0
+    if (count === 0 || isAtEnd) {
+      const all = buffer.slice(0, length)
+      spare = first
+      return all
+    }
   }
 })
 

@@ -139,3 +139,30 @@ export const attempt5 = (
   if (traits !== undefined) traits.bits = scratch[0] ?? 0
   return answer
 }
+
+const numbers = new Float64Array(native.scratch)
+
+/** What `lastStatus` is where `transferNow` did nothing. */
+export const notTried = -1
+
+/**
+ * The same for a transfer of one buffer, where that is a plain case: its words go through memory, which is cheaper than as
+ * arguments. `offset` is -1 where there is none.
+ */
+export const transferNow = (
+  nr: number,
+  fd: number,
+  buffer: ArrayBufferView | ArrayBufferLike,
+  count: number,
+  offset: number,
+  traits: Traits
+): number => {
+  scratch[0] = traits.bits
+  numbers[1] = nr
+  numbers[2] = fd
+  numbers[3] = count
+  numbers[4] = offset
+  native.transfer(buffer)
+  traits.bits = scratch[0] ?? 0
+  return numbers[5] ?? 0
+}

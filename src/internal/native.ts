@@ -43,6 +43,11 @@ export interface Native {
   attempt(nr: number, ...args: ReadonlyArray<Argument>): Result | undefined
   /** Where `attempt` takes the descriptor's traits from and leaves them, and what it came to. */
   readonly scratch: ArrayBuffer
+  /**
+   * Attempts a transfer that can be asked with RWF_NOWAIT at once; its words and its result stand in `scratch` as doubles:
+   * see `transferNow`. Leaves the status -1 where it is no such case, and nothing was done.
+   */
+  transfer(buffer: ArrayBufferView | ArrayBufferLike): void
   /** The traits of a descriptor, found without asking its file system. */
   traitsOf(fd: number): number
   /** What file system a descriptor is on as kernels before 6.8 tell it: 0 any, 1 local, 2 in memory. For tests. */

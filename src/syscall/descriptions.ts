@@ -2,6 +2,7 @@
  * The calls on descriptors and paths that may wait, described apart from how they are run: `Syscall` runs them on plain
  * numbers, `File` on descriptors that can be closed meanwhile. Not part of the public surface.
  */
+import type * as Effect from "effect/Effect"
 import * as Abi from "../Abi.ts"
 import * as errors from "../errors/calls.ts"
 import { codes } from "../errors/errnos.ts"
@@ -17,9 +18,31 @@ import {
   pathForNow,
   word
 } from "../internal/arguments.ts"
-import { attempt1, attempt3, attempt4, attempt5, type Traits } from "../internal/attempt.ts"
+import {
+  attempt1,
+  attempt3,
+  attempt4,
+  attempt5,
+  lastStatus,
+  notTried,
+  type Traits,
+  transferNow
+} from "../internal/attempt.ts"
 import * as constants from "../internal/constants.ts"
-import { type Description, Misuse, onThisThread, type Quick, type Subject } from "../internal/invoke.ts"
+import {
+  answered,
+  begin,
+  type Description,
+  type Fiber,
+  goOn,
+  Misuse,
+  type Owner,
+  onThisThread,
+  Primitive,
+  type Quick,
+  type Subject,
+  succeed
+} from "../internal/invoke.ts"
 import type { Argument, Result } from "../internal/native.ts"
 import { type BlockingOptions, Direction, directions, kernel } from "../internal/trampoline.ts"
 import * as Struct from "../Struct.ts"
@@ -92,20 +115,24 @@ export const close = (fd: number, traits?: Traits): Description<void, errors.Clo
 })
 
 /** What the four plain transfers have in common: one class, so that the most frequent calls make few objects. */
-class Transfer<E> implements Description<number, E>, Quick<number> {
+class Transfer<E> extends Primitive<number, E> implements Description<number, E>, Quick<number> {
   readonly kind: TransferKind<E>
   readonly fd: number
   readonly buffer: Buffer
   readonly count: number | undefined
   readonly offset: number | bigint | undefined
+  readonly owner: Owner | undefined
 
   constructor(
     kind: TransferKind<E>,
     fd: number,
     buffer: Buffer,
     count: number | undefined,
-    offset: number | bigint | undefined
+    offset: number | bigint | undefined,
+    owner?: Owner
   ) {
+    super()
+    this.owner = owner
     this.kind = kind
     this.fd = fd
     this.buffer = buffer
@@ -143,6 +170,10 @@ class Transfer<E> implements Description<number, E>, Quick<number> {
     const { buffer, count, fd, kind, offset } = this
     descriptor("fd", fd)
     const length = bufferLength("buffer", buffer, count)
+    if (traits !== undefined && (offset === undefined || (Number.isSafeInteger(offset) && offset >= 0))) {
+      const result = transferNow(kind.nr, fd, buffer, length, offset === undefined ? -1 : Number(offset), traits)
+      if (lastStatus() !== notTried) return result
+    }
     return offset === undefined
       ? attempt3(kind.nr, fd, buffer, length, traits)
       : attempt4(kind.nr, fd, buffer, length, long("offset", offset), traits)
@@ -150,6 +181,13 @@ class Transfer<E> implements Description<number, E>, Quick<number> {
 
   decode(result: Result): number {
     return number(result)
+  }
+
+  /** It is an effect as well: that of the call on its owner. */
+  evaluate(fiber: Fiber): Effect.Effect<number, E> {
+    const begun = begin(fiber, this, this.owner)
+    if (begun === answered) return succeed(fiber)
+    return "args" in begun ? goOn(this, this.owner, begun, undefined) : begun
   }
 }
 
@@ -169,8 +207,16 @@ const kinds = {
 export const read = (fd: number, buffer: Buffer, count?: number): Description<number, errors.ReadError> =>
   new Transfer(kinds.read, fd, buffer, count, undefined)
 
+/** The same on a descriptor, as an effect. */
+export const readOn = (owner: Owner, buffer: Buffer): Effect.Effect<number, errors.ReadError> =>
+  new Transfer(kinds.read, owner.fd, buffer, undefined, undefined, owner)
+
 export const write = (fd: number, buffer: Buffer, count?: number): Description<number, errors.WriteError> =>
   new Transfer(kinds.write, fd, buffer, count, undefined)
+
+/** The same on a descriptor, as an effect. */
+export const writeOn = (owner: Owner, buffer: Buffer): Effect.Effect<number, errors.WriteError> =>
+  new Transfer(kinds.write, owner.fd, buffer, undefined, undefined, owner)
 
 export const pread64 = (
   fd: number,
@@ -178,11 +224,26 @@ export const pread64 = (
   offset: number | bigint
 ): Description<number, errors.Pread64Error> => new Transfer(kinds.pread64, fd, buffer, undefined, offset)
 
+/** The same on a descriptor, as an effect. */
+export const pread64On = (
+  owner: Owner,
+  buffer: Buffer,
+  offset: number | bigint
+): Effect.Effect<number, errors.Pread64Error> => new Transfer(kinds.pread64, owner.fd, buffer, undefined, offset, owner)
+
 export const pwrite64 = (
   fd: number,
   buffer: Buffer,
   offset: number | bigint
 ): Description<number, errors.Pwrite64Error> => new Transfer(kinds.pwrite64, fd, buffer, undefined, offset)
+
+/** The same on a descriptor, as an effect. */
+export const pwrite64On = (
+  owner: Owner,
+  buffer: Buffer,
+  offset: number | bigint
+): Effect.Effect<number, errors.Pwrite64Error> =>
+  new Transfer(kinds.pwrite64, owner.fd, buffer, undefined, offset, owner)
 
 export const readv = (fd: number, buffers: ReadonlyArray<Buffer>): Description<number, errors.ReadvError> => ({
   errors: errors.readv,
@@ -204,6 +265,7 @@ export const writev = (fd: number, buffers: ReadonlyArray<Buffer>): Description<
 
 // Where the answer of a `statx` that is made at once lies until it is decoded.
 const statxMemory = new Uint8Array(Abi.statx.size)
+const statxView = new DataView(statxMemory.buffer)
 
 export const statx = (
   dirfd: number,
@@ -232,7 +294,7 @@ export const statx = (
         statxMemory,
         traits
       ),
-    decode: () => Abi.statx.decode(statxMemory)
+    decode: () => Abi.statx.get(statxView, 0)
   },
   options: statxOptions,
   // An empty path means the descriptor itself.

@@ -244,4 +244,40 @@ describe.concurrent("examples", () => {
       })
     )
   })
+
+  describe("io-uring", () => {
+    it.live("tells of each file, and of one that is not there", () =>
+      Effect.gen(function* () {
+        const here = join(yield* directory, "three")
+        writeFileSync(here, "one\ntwo\nthree\n")
+        const { stdout } = yield* run(example("io-uring", here))
+        assert.strictEqual(stdout.toString(), `${here}: 3 lines in the first 14 bytes\n`)
+      })
+    )
+  })
+
+  describe("own-ioctl", () => {
+    it.live("asks a driver by requests of its own, and says which it does not know", () =>
+      Effect.gen(function* () {
+        const { stdout } = yield* run(example("own-ioctl"))
+        const [first = "", second = ""] = linesOf(stdout)
+        assert.match(first, /^\/dev\/random has \d+ bits of entropy$/)
+        assert.include(second, "ENOTTY")
+        assert.include(second, "GET_ENTROPY")
+      })
+    )
+  })
+
+  describe("socket-option", () => {
+    it.live("sets options of a connection, its own among them", () =>
+      Effect.gen(function* () {
+        const { code, stderr, stdout } = yield* run(example("socket-option"))
+        assert.strictEqual(stderr, "")
+        assert.strictEqual(code, 0)
+        const lines = linesOf(stdout)
+        assert.strictEqual(lines.length, 4)
+        assert.match(lines[2] ?? "", /^segments of up to \d+ bytes$/)
+      })
+    )
+  })
 })

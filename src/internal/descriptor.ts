@@ -8,10 +8,56 @@ import { codes } from "../errors/errnos.ts"
 import type { CallErrors } from "../errors/registry.ts"
 import { Trait, type Traits } from "./attempt.ts"
 import { type Description, type Owner, run } from "./invoke.ts"
-import { native } from "./native.ts"
-import type { BlockingOptions } from "./trampoline.ts"
+import { native, type Result } from "./native.ts"
+import type { BlockingOptions, Thread } from "./trampoline.ts"
 
 export const TypeId = "~effect-linux/File" as const
+
+/** What calls are told by, made once for all calls on a descriptor, when there is one that waits. */
+class Hooks {
+  private readonly self: Descriptor
+  private waits: ((cancel: () => void) => () => void) | undefined = undefined
+  private over: (() => boolean) | undefined = undefined
+
+  constructor(self: Descriptor) {
+    this.self = self
+  }
+
+  get onWaiting(): (cancel: () => void) => () => void {
+    this.waits ??= (cancel) => this.self.wait(cancel)
+    return this.waits
+  }
+
+  get isOver(): () => boolean {
+    this.over ??= () => this.self.closed
+    return this.over
+  }
+}
+
+// A class, so that all are alike: records that are put together anew for each call make the calls slow.
+class OwnOptions implements BlockingOptions {
+  readonly inlineFirst: boolean | undefined
+  readonly traits: Traits
+  readonly events: number | undefined
+  readonly thread: Thread | undefined
+  readonly directions: number | undefined
+  readonly onAbandoned: ((result: Result) => void) | undefined
+  readonly isOver: () => boolean
+  readonly onInterrupt: (() => void) | undefined
+  readonly onWaiting: (cancel: () => void) => () => void
+
+  constructor(options: BlockingOptions, traits: Traits, hooks: Hooks) {
+    this.inlineFirst = options.inlineFirst
+    this.traits = traits
+    this.events = options.events
+    this.thread = options.thread
+    this.directions = options.directions
+    this.onAbandoned = options.onAbandoned
+    this.isOver = hooks.isOver
+    this.onInterrupt = options.onInterrupt
+    this.onWaiting = hooks.onWaiting
+  }
+}
 
 export class Descriptor implements Owner {
   /** Only a type: see `File`. */
@@ -24,22 +70,26 @@ export class Descriptor implements Owner {
   readonly awaits: boolean
   /** What kind it is, found out by the first call that needs it. */
   readonly traits: Traits = { bits: Trait.learn }
-  /** What waits in the kernel, each with the function that calls it back. Most files never have any. */
-  private waiting: Set<() => void> | undefined = undefined
+  // What waits in the kernel, each with the function that calls it back: most often none or one, for which a set would
+  // cost more than the wait.
+  private first: (() => void) | undefined = undefined
+  private more: Set<() => void> | undefined = undefined
   /** Told when the last of them has ended. */
   private onIdle: Array<() => void> | undefined = undefined
+  private readonly hooks: Hooks
 
   constructor(fd: number, owned = true, awaits = false) {
     this.fd = fd
     this.owned = owned
     this.awaits = awaits
+    this.hooks = new Hooks(this)
     // A worker that is terminated runs no finalizers: the addon closes what it left.
     if (owned) native.own(fd)
   }
 
   /** Whether nothing waits on it. */
   get isIdle(): boolean {
-    return this.waiting === undefined || this.waiting.size === 0
+    return this.first === undefined && (this.more === undefined || this.more.size === 0)
   }
 
   /** Ends the use of the number, where nothing waits on it. */
@@ -50,9 +100,9 @@ export class Descriptor implements Owner {
 
   /** Calls back what waits; `idle` is called when all of it has ended. */
   callBack(idle: () => void): void {
-    this.onIdle ??= []
-    this.onIdle.push(idle)
-    for (const cancel of this.waiting ?? []) cancel()
+    this.whenIdle(idle)
+    const all = [...(this.first === undefined ? [] : [this.first]), ...(this.more ?? [])]
+    for (const cancel of all) cancel()
   }
 
   /** Calls `idle` when what waits has ended by itself. */
@@ -61,23 +111,23 @@ export class Descriptor implements Owner {
     this.onIdle.push(idle)
   }
 
-  private wait(cancel: () => void): () => void {
-    const waiting = this.waiting ?? new Set()
-    this.waiting = waiting
-    waiting.add(cancel)
+  /** Notes what waits; to be called with what it returns when the wait is over. */
+  wait(cancel: () => void): () => void {
+    if (this.first === undefined) {
+      this.first = cancel
+    } else {
+      this.more ??= new Set()
+      this.more.add(cancel)
+    }
     return () => {
-      waiting.delete(cancel)
-      if (waiting.size === 0) for (const told of this.onIdle?.splice(0) ?? []) told()
+      if (this.first === cancel) this.first = undefined
+      else this.more?.delete(cancel)
+      if (this.isIdle) for (const told of this.onIdle?.splice(0) ?? []) told()
     }
   }
 
   optionsFor(options: BlockingOptions): BlockingOptions {
-    return {
-      ...options,
-      traits: this.traits,
-      onWaiting: (cancel) => this.wait(cancel),
-      isOver: () => this.closed
-    }
+    return new OwnOptions(options, this.traits, this.hooks)
   }
 
   toString(): string {

@@ -25,7 +25,7 @@ export const asleepIn = (nr: number, first?: number | bigint): number => {
       return false // it ended meanwhile
     }
   })
-  const elsewhere = [...engine.underWay(), ...waitingForReady].filter(
+  const elsewhere = [...engine.underWay(), ...waitingForReady()].filter(
     (call) => call.nr === nr && (first === undefined || wordOf(call.args[0]) === BigInt(first))
   )
   return onThreads.length + elsewhere.length

@@ -61,10 +61,39 @@ type Ended = Exit.Exit<Result, TypeError | RangeError>
 const refused = (thrown: unknown): Ended =>
   thrown instanceof TypeError || thrown instanceof RangeError ? Exit.fail(thrown) : Exit.die(thrown)
 
-/** The calls that wait for a descriptor to be ready: for tests. */
-export const waitingForReady: Set<{ readonly nr: number; readonly args: ReadonlyArray<Argument> }> = new Set()
+/** A call that waits for a descriptor to be ready. They hang together in a list, for tests to look at. */
+interface Waits {
+  readonly nr: number
+  readonly args: ReadonlyArray<Argument>
+  before: Waits | undefined
+  after: Waits | undefined
+}
 
-class Call {
+let newest: Waits | undefined
+
+const enlist = (waits: Waits): void => {
+  waits.before = newest
+  if (newest !== undefined) newest.after = waits
+  newest = waits
+}
+
+const dismiss = (waits: Waits): void => {
+  if (waits.after !== undefined) waits.after.before = waits.before
+  else if (newest === waits) newest = waits.before
+  if (waits.before !== undefined) waits.before.after = waits.after
+  waits.before = waits.after = undefined
+}
+
+/** The calls that wait for a descriptor to be ready: for tests. */
+export const waitingForReady = (): ReadonlyArray<{ readonly nr: number; readonly args: ReadonlyArray<Argument> }> => {
+  const all: Array<Waits> = []
+  for (let waits = newest; waits !== undefined; waits = waits.before) all.push(waits)
+  return all
+}
+
+class Call implements Waits {
+  before: Waits | undefined = undefined
+  after: Waits | undefined = undefined
   readonly nr: number
   args: ReadonlyArray<Argument>
   private readonly engine: Engine
@@ -114,7 +143,7 @@ class Call {
     }
     const events = this.options.events ?? (isWrite ? POLLOUT : POLLIN)
     this.isWaiting = true
-    waitingForReady.add(this)
+    enlist(this)
     this.stop = this.engine.awaitReady(Number(this.args[0]), events, () => {
       this.ended()
       this.again()
@@ -123,7 +152,7 @@ class Call {
 
   private ended(): void {
     this.isWaiting = false
-    waitingForReady.delete(this)
+    dismiss(this)
   }
 
   private again(): void {
@@ -241,8 +270,8 @@ export const pollOne = (engine: Engine, pollfd: DataView, options: Options): Eff
     }
     const fd = pollfd.getInt32(0, true)
     const wanted = pollfd.getInt16(4, true)
-    const waiting = { nr: nr.ppoll, args: [fd] }
-    waitingForReady.add(waiting)
+    const waiting: Waits = { nr: nr.ppoll, args: [fd], before: undefined, after: undefined }
+    enlist(waiting)
     let onOver: (() => void) | undefined
     const forget = engine.awaitReady(fd, wanted, (events) => {
       over()
@@ -252,7 +281,7 @@ export const pollOne = (engine: Engine, pollfd: DataView, options: Options): Eff
       resume(Exit.succeed(1))
     })
     const over = () => {
-      waitingForReady.delete(waiting)
+      dismiss(waiting)
       onOver?.()
     }
     onOver = options.onWaiting?.(() => {

@@ -123,6 +123,11 @@ struct Ring {
     uint64_t count;
     if (read(event, &count, sizeof count) < 0) return;
     if (MustCollect()) Submit(true);
+    // The kernel does only so much of what is left to do at once, and signals again only where that posted a completion.
+    if (MustCollect()) {
+      const uint64_t again = 1;
+      if (write(event, &again, sizeof again) < 0) return;
+    }
     if (!HasCompletions()) return;
     loop->Enter([this] {
       napi_value callback;

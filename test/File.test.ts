@@ -3,8 +3,8 @@
 import { writeFileSync } from "node:fs"
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Effect, Exit, Fiber, Stream } from "effect"
-import { Errno, File, Syscall } from "../src/index.ts"
-import { callsOf, pipe, temporaryDirectory, temporaryFile, temporaryPath, text, utf8 } from "./support/files.ts"
+import { Errno, File, Pipe, Syscall } from "../src/index.ts"
+import { callsOf, pipe, temporaryDirectory, temporaryFile, temporaryPath, text, turn, utf8 } from "./support/files.ts"
 import { openFds } from "./support/process.ts"
 
 const { Seek } = File
@@ -451,5 +451,36 @@ describe("File.isFile", () => {
       assert.isTrue(Exit.isFailure(exit) && Cause.hasDies(exit.cause))
       assert.include(String(exit), "expected a File")
     })
+  )
+})
+
+describe("very many waits at once", () => {
+  it.live("all end when what they wait for comes, also where the kernel makes them elsewhere", () =>
+    Effect.gen(function* () {
+      const pipes = yield* Effect.all(Array.from({ length: 100 }, () => Pipe.make()))
+      const reads = yield* Effect.forEach(pipes, ({ reader }) =>
+        Effect.forkChild(File.preadv2(reader, [new Uint8Array(10)]), { startImmediately: true })
+      )
+      yield* turn
+      yield* Effect.forEach(pipes, ({ writer }) => File.close(writer))
+      assert.deepStrictEqual(
+        yield* Effect.forEach(reads, Fiber.join),
+        reads.map(() => 0)
+      )
+    }).pipe(Effect.scoped)
+  )
+})
+
+describe("times of a file", () => {
+  it.live("can be given to another as they were told, and offsets of the v2 forms are offsets", () =>
+    Effect.gen(function* () {
+      const one = yield* temporaryFile
+      const { stx_atime, stx_mtime } = yield* File.stat(one)
+      const accessed = { ...stx_atime, tv_sec: 5n }
+      yield* File.setTimes(one, { accessed, modified: stx_mtime })
+      const now = yield* File.stat(one)
+      assert.deepStrictEqual([now.stx_atime, now.stx_mtime], [accessed, stx_mtime])
+      assert.strictEqual((yield* Effect.flip(File.preadv2(one, [new Uint8Array(1)], { offset: -1 })))._tag, "EINVAL")
+    }).pipe(Effect.scoped)
   )
 })

@@ -105,12 +105,12 @@ export const statfs = (file: File<unknown>): Effect.Effect<Abi.statfs, errors.Fs
 // ---------------------------------------------------------------------------------------------------------------------
 
 /**
- * A time to give to a file: seconds and nanoseconds since 1970, a `Date`, or the present.
+ * A time to give to a file: seconds and nanoseconds since 1970 (as {@link stat} tells them, too), a `Date`, or the present.
  *
  * @category models
  * @since 0.1.0
  */
-export type Time = Abi.timespec | Date | "now"
+export type Time = { readonly tv_sec: bigint; readonly tv_nsec: number | bigint } | Date | "now"
 
 /**
  * The times of a file that are to be set; what is not said stays as it is.
@@ -126,7 +126,13 @@ export interface Times {
 const timespec = (name: string, time: Time | undefined) => (): Abi.timespec => {
   if (time === undefined) return { tv_sec: 0n, tv_nsec: BigInt(constants.UTIME_OMIT) }
   if (time === "now") return { tv_sec: 0n, tv_nsec: BigInt(constants.UTIME_NOW) }
-  if (!(time instanceof Date)) return time
+  if (!(time instanceof Date)) {
+    const { tv_nsec, tv_sec } = time
+    if (typeof tv_nsec === "number" && !Number.isInteger(tv_nsec)) {
+      throw new Misuse(codes.EINVAL, `${name}.tv_nsec: ${tv_nsec} is no integer`)
+    }
+    return { tv_sec, tv_nsec: BigInt(tv_nsec) }
+  }
   const milliseconds = time.getTime()
   if (Number.isNaN(milliseconds)) throw new Misuse(codes.EINVAL, `${name}: an invalid Date is no time`)
   const seconds = Math.floor(milliseconds / 1000)

@@ -2,6 +2,7 @@
  * Reading and writing, and the offset at which both happen. Streams and copies are in `streaming.ts` and `copying.ts`.
  */
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as errors from "../errors/calls.ts"
 import { codes } from "../errors/errnos.ts"
 import type { Buffer } from "../internal/arguments.ts"
@@ -232,6 +233,9 @@ export const preadv2 = (
 ): Effect.Effect<number, errors.Preadv2Error> =>
   Effect.suspend(() => {
     const self = own(file)
+    if (flags.offset !== undefined && flags.offset < 0) {
+      return Exit.fail(errors.preadv2.make(codes.EINVAL, undefined, self.fd, `offset: ${flags.offset} is no offset`))
+    }
     return runOnce(self, describe.preadv2(self.fd, buffers, offsetOf(flags.offset), flagBits(flags)))
   })
 
@@ -251,6 +255,9 @@ export const pwritev2 = (
 ): Effect.Effect<number, errors.Pwritev2Error> =>
   Effect.suspend(() => {
     const self = own(file)
+    if (flags.offset !== undefined && flags.offset < 0) {
+      return Exit.fail(errors.pwritev2.make(codes.EINVAL, undefined, self.fd, `offset: ${flags.offset} is no offset`))
+    }
     return runOnce(self, describe.pwritev2(self.fd, buffers, offsetOf(flags.offset), flagBits(flags)))
   })
 

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <cerrno>
@@ -272,8 +273,35 @@ Status WaitForEvents(Trial* trial) {
   return Wait(trial, false);
 }
 
+// Whether what is known of a descriptor's file is known without asking a server.
+bool AnswersHere(Trial* trial) {
+  return (Traits(trial) & (trait::kLocal | trait::kMemory | trait::kPollable)) != 0;
+}
+
+// The end of a file is its server's to know, where it has one.
+Status Seek(Trial* trial) {
+  const long whence = (*trial)[2];
+  if (whence == SEEK_DATA || whence == SEEK_HOLE) return Status::kWouldWait;
+  if (whence == SEEK_END && !AnswersHere(trial)) return Status::kWouldWait;
+  return Answer(trial, Invoke(trial->call));
+}
+
+// So are its locks; those that wait are not asked for here.
+Status Control(Trial* trial) {
+  switch (static_cast<int>((*trial)[1])) {
+    case F_SETLK:
+    case F_GETLK:
+    case F_OFD_SETLK:
+    case F_OFD_GETLK:
+      return AnswersHere(trial) ? Answer(trial, Invoke(trial->call)) : Status::kWouldWait;
+    default: return Status::kWouldWait;
+  }
+}
+
 Status Try(Trial* trial) {
   switch (trial->call.number) {
+    case __NR_lseek: return Seek(trial);
+    case __NR_fcntl: return Control(trial);
     case __NR_read: return Transfer(trial, false, false, false);
     case __NR_readv: return Transfer(trial, false, true, false);
     case __NR_pread64: return Transfer(trial, false, false, true);

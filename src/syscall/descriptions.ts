@@ -410,8 +410,8 @@ export const lseek = (fd: number, offset: number | bigint, whence: number): Desc
   nr: nr.lseek,
   prepare: () => [descriptor("fd", fd), long("offset", offset), int("whence", whence)],
   decode: number,
-  // Where data and holes begin may have to be read from the disk.
-  options: whence === constants.SEEK_DATA || whence === constants.SEEK_HOLE ? plain : onThisThread,
+  // Where data and holes begin may have to be read from the disk, and where the end is be asked of a server.
+  options: memoryOptions,
   subject: { fd }
 })
 
@@ -441,6 +441,16 @@ const fcntlArgument = (command: number, argument: number | bigint | Buffer | nul
   return atLeast("argument", argument, size)
 }
 
+/** How the commands are made that do not act on what the process has: some wait for others, some ask a server. */
+const fcntlOptions = new Map<number, BlockingOptions>([
+  [constants.F_SETLKW, plain],
+  [constants.F_OFD_SETLKW, plain],
+  [constants.F_SETLK, memoryOptions],
+  [constants.F_GETLK, memoryOptions],
+  [constants.F_OFD_SETLK, memoryOptions],
+  [constants.F_OFD_GETLK, memoryOptions]
+])
+
 export const fcntl = (
   fd: number,
   command: number,
@@ -450,7 +460,7 @@ export const fcntl = (
   nr: nr.fcntl,
   prepare: () => [descriptor("fd", fd), int("command", command), fcntlArgument(command, argument)],
   decode: number,
-  options: command === constants.F_SETLKW || command === constants.F_OFD_SETLKW ? plain : onThisThread,
+  options: fcntlOptions.get(command) ?? onThisThread,
   subject: { fd }
 })
 

@@ -4,6 +4,7 @@
  */
 
 import { codes } from "../errors/errnos.ts"
+import { Trait } from "../internal/attempt.ts"
 import * as constants from "../internal/constants.ts"
 import { entryWords, type Handler } from "../internal/engine/ring.ts"
 import { Misuse, misuseOf } from "../internal/invoke.ts"
@@ -12,6 +13,8 @@ import { nr } from "../internal/nr.ts"
 import { Loan } from "./loan.ts"
 import { mustBeOpen, type RingState } from "./model.ts"
 import { behind, type Decode, Fields, FileSlot, ownerOf, type Prepared, slotOf, type Target } from "./operation.ts"
+
+const answersHere = Trait.pollable | Trait.local | Trait.memory | Trait.socket
 
 type AnyPrepared = Prepared<unknown, unknown, unknown>
 
@@ -78,7 +81,10 @@ export class Flight implements Handler {
         words[1] = number
         if (isFixed) fixed = constants.IOSQE_FIXED_FILE
       })
-      fields.flags = modifiers | link | fixed
+      // Of a file on a server the kernel first asks whether it is ready, on this thread, and that waits for the server.
+      const isTransfer = parts.op === constants.IORING_OP_READ || parts.op === constants.IORING_OP_WRITE
+      const away = isTransfer && fixed === 0 && (native.traitsOf(words[1] ?? -1) & answersHere) === 0
+      fields.flags = modifiers | link | fixed | (away ? constants.IOSQE_ASYNC : 0)
       this.decode = parts.fill(fields, this.loan)
       return true
     } catch (thrown) {

@@ -223,13 +223,20 @@ export const fallocate = (fd: number, mode: number, offset: number | bigint, len
  *
  * `advice` is one of `POSIX_FADV_*`; a length of 0 is to the end.
  *
- * Does not block. Since Linux 2.6. Manual page: posix_fadvise(2).
+ * Can block: made on another thread; interruptible. Since Linux 2.6. Manual page: posix_fadvise(2).
  *
  * @category files
  * @since 0.1.0
  */
 export const fadvise64 = (fd: number, offset: number | bigint, length: number | bigint, advice: number): Effect.Effect<void, errors.Fadvise64Error> =>
-  inline(errors.fadvise64, (call) => call(nr.fadvise64, descriptor("fd", fd), long("offset", offset), long("length", length), int("advice", advice)), nothing, { fd })
+  run({
+    errors: errors.fadvise64,
+    nr: nr.fadvise64,
+    prepare: () => [descriptor("fd", fd), long("offset", offset), long("length", length), int("advice", advice)],
+    decode: nothing,
+    options: {  },
+    subject: { fd }
+  })
 
 /**
  * `readahead(fd, offset, count)`—Reads a range of a file into the page cache.

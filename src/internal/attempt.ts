@@ -58,20 +58,29 @@ export const lastStatus = (): number => scratch[1] ?? 0
 /** What the last attempt left of traits. */
 export const lastTraits = (): number => scratch[0] ?? 0
 
-// Written out for the calls that there are: spreading a list into the addon costs as much as a third of a call.
+// Written out for the calls that there are: spreading a list into the addon costs as much as a third of a call. What has a
+// hole is spread, for the addon to refuse.
 const make = (nr: number, args: ReadonlyArray<Argument>): Result | undefined => {
+  const [a, b, c, d, e] = args
   switch (args.length) {
     case 1:
-      return native.attempt(nr, args[0] ?? null)
+      if (a !== undefined) return native.attempt(nr, a)
+      break
     case 3:
-      return native.attempt(nr, args[0] ?? null, args[1] ?? null, args[2] ?? null)
+      if (a !== undefined && b !== undefined && c !== undefined) return native.attempt(nr, a, b, c)
+      break
     case 4:
-      return native.attempt(nr, args[0] ?? null, args[1] ?? null, args[2] ?? null, args[3] ?? null)
+      if (a !== undefined && b !== undefined && c !== undefined && d !== undefined) {
+        return native.attempt(nr, a, b, c, d)
+      }
+      break
     case 5:
-      return native.attempt(nr, args[0] ?? null, args[1] ?? null, args[2] ?? null, args[3] ?? null, args[4] ?? null)
-    default:
-      return native.attempt(nr, ...args)
+      if (a !== undefined && b !== undefined && c !== undefined && d !== undefined && e !== undefined) {
+        return native.attempt(nr, a, b, c, d, e)
+      }
+      break
   }
+  return native.attempt(nr, ...args)
 }
 
 /** Calls whose attempt leaves the traits of what they opened. */

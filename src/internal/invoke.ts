@@ -243,21 +243,23 @@ export const begin = <A, E>(
   return failed(description, result)
 }
 
+// Written out, as spreading a list costs as much as a third of a call.
 const callWith = (trampoline: Trampoline, nr: number, args: ReadonlyArray<Argument>): Result => {
-  // Written out, as spreading a list costs as much as a third of a call.
-  const [a = null, b = null, c = null] = args
+  const [a, b, c] = args
   switch (args.length) {
     case 0:
       return trampoline.call(nr)
     case 1:
-      return trampoline.call(nr, a)
+      if (a !== undefined) return trampoline.call(nr, a)
+      break
     case 2:
-      return trampoline.call(nr, a, b)
+      if (a !== undefined && b !== undefined) return trampoline.call(nr, a, b)
+      break
     case 3:
-      return trampoline.call(nr, a, b, c)
-    default:
-      return trampoline.call(nr, ...args)
+      if (a !== undefined && b !== undefined && c !== undefined) return trampoline.call(nr, a, b, c)
+      break
   }
+  return trampoline.call(nr, ...args)
 }
 
 const failed = <E>(description: Description<unknown, E>, result: Result): Exit.Exit<never, E> => {

@@ -21,8 +21,6 @@ const bounded = new Set<number | undefined>([
   nr.openat2,
   nr.creat,
   nr.close,
-  nr.chdir,
-  nr.fchdir,
   nr.fsync,
   nr.fdatasync,
   nr.sync_file_range,

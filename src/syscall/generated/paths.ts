@@ -182,39 +182,25 @@ export const getdents = (fd: number, buffer: Buffer): Effect.Effect<number, erro
 /**
  * `chdir(path)`—Changes the working directory, of the whole process.
  *
- * Can wait for a disk or server: made on another thread, which shares the working directory with all others;
- * interruptible. Manual page: chdir(2).
+ * Acts on what the calling thread shares with all others, and is made on it; the path may have to be read from a
+ * disk, or asked of a server. Manual page: chdir(2).
  *
  * @category paths
  * @since 0.1.0
  */
 export const chdir = (path: PathLike): Effect.Effect<void, errors.ChdirError> =>
-  run({
-    errors: errors.chdir,
-    nr: nr.chdir,
-    prepare: () => [pathBytes("path", path)],
-    decode: nothing,
-    options: { directions: 1 },
-    subject: { path: path }
-  })
+  inline(errors.chdir, (call) => call(nr.chdir, pathBytes("path", path)), nothing, { path: path })
 
 /**
  * `fchdir(fd)`—Changes the working directory, of the whole process, to an open directory.
  *
- * Can block: made on another thread; interruptible. Manual page: fchdir(2).
+ * Does not block. Manual page: fchdir(2).
  *
  * @category paths
  * @since 0.1.0
  */
 export const fchdir = (fd: number): Effect.Effect<void, errors.FchdirError> =>
-  run({
-    errors: errors.fchdir,
-    nr: nr.fchdir,
-    prepare: () => [descriptor("fd", fd)],
-    decode: nothing,
-    options: {  },
-    subject: { fd }
-  })
+  inline(errors.fchdir, (call) => call(nr.fchdir, descriptor("fd", fd)), nothing, { fd })
 
 /**
  * `chroot(path)`—Changes what `/` means to the whole process; needs `CAP_SYS_CHROOT`.

@@ -390,8 +390,11 @@ bool ClosesAtOnce(int fd) {
 
 int TraitsOf(int fd, const struct statx& status, Kind kind, long flags) {
   int traits = trait::kKnown;
-  if (kind == Kind::kLocal) traits |= trait::kLocal;
-  if (kind == Kind::kMemory) traits |= trait::kMemory;
+  // What a character device gives is its driver's: the file system has its name only.
+  if (!S_ISCHR(status.stx_mode)) {
+    if (kind == Kind::kLocal) traits |= trait::kLocal;
+    if (kind == Kind::kMemory) traits |= trait::kMemory;
+  }
   if (flags < 0) flags = Make(__NR_fcntl, fd, F_GETFL);
   if (flags < 0) return traits;
   // Only a handle on a name: it is no open file.

@@ -16,7 +16,8 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { Syscall } from "../src/index.ts"
+import { own } from "../src/file/model.ts"
+import { File, Syscall } from "../src/index.ts"
 import { type Argument, native, type Result } from "../src/internal/native.ts"
 import { openFds } from "./support/process.ts"
 import { closing } from "./support/temporary.ts"
@@ -490,6 +491,39 @@ describe("closing", () => {
         truncateSync(`${root}/large`, 64 << 20)
         assert.strictEqual(statSync(`${root}/large`).blocks, 0)
         assert.strictEqual(attempt(nr.unlinkat, AT_FDCWD, bytesOf(`${root}/large`), 0).result, 0)
+      })
+    )
+  )
+})
+
+describe("what is known of a file", () => {
+  it.live(
+    "is found out by its first call, also where it was opened elsewhere, or by somebody in the kernel's place",
+    () =>
+      Effect.scoped(
+        Effect.gen(function* () {
+          const path = join(yield* directoryFor(() => mkdtempSync(join(tmpdir(), "effect-linux-"))), "file")
+          const created = yield* File.open(path, { access: "readWrite", create: true, mode: 0o600 })
+          yield* File.pread(created, new Uint8Array(1), 0)
+          assert.notStrictEqual(own(created).traits.bits & known, 0)
+
+          const [reader] = yield* Syscall.pipe2(Syscall.O_CLOEXEC)
+          const pretending = Syscall.intercept(Syscall.kernel, (number, _, proceed) =>
+            number === nr.openat ? reader : proceed()
+          )
+          const pipe = yield* Effect.provideService(File.open(path), Syscall.Trampoline, pretending)
+          assert.strictEqual(own(pipe).traits.bits & plain, 0)
+          assert.strictEqual(own(pipe).traits.bits & known, 0)
+        })
+      )
+  )
+
+  it.live("is not that the data of a device are its file system's", () =>
+    Effect.scoped(
+      Effect.gen(function* () {
+        const device = yield* File.open("/dev/null")
+        yield* File.read(device, new Uint8Array(1))
+        assert.strictEqual(native.traitsOf(yield* File.fd(device)) & (local | memory), 0)
       })
     )
   )

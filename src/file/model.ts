@@ -21,7 +21,7 @@ import {
   takeAnswer,
   type WhileWaiting
 } from "../internal/invoke.ts"
-import { Trampoline } from "../internal/trampoline.ts"
+import { Kernel, Trampoline } from "../internal/trampoline.ts"
 import * as describe from "../syscall/descriptions.ts"
 
 /**
@@ -151,8 +151,9 @@ class Adopting<D, E> extends Primitive<File<D>, E, Scope.Scope> {
     const { awaits, description, owner, restore } = this
     const begun = begin(fiber, description, owner)
     if (begun === answered) {
-      const traits = lastTraits()
-      return hold<D>(takeAnswer<number>(), awaits, description.quick === undefined ? 0 : traits)
+      // A quick attempt leaves the traits of what it opened; whoever stands in for the kernel does not.
+      const isKnown = description.quick !== undefined && fiber.getRef(Trampoline) instanceof Kernel
+      return hold<D>(takeAnswer<number>(), awaits, isKnown ? lastTraits() : undefined)
     }
     if (!("args" in begun)) return Effect.flatMap(begun, (fd) => hold<D>(fd, awaits))
     return Effect.flatMap(goOn(description, owner, begun, restore), (fd) => hold<D>(fd, awaits))
@@ -171,9 +172,9 @@ export const adopt = <D, E>(
   Effect.uninterruptibleMask((restore) => new Adopting<D, E>(description, owner, awaits, restore))
 
 /** Puts a descriptor that is open into the scope, where nothing can interrupt this. For `awaits` see `Owner`. */
-export const hold = <D>(fd: number, awaits = false, traits = 0): Effect.Effect<File<D>, never, Scope.Scope> => {
+export const hold = <D>(fd: number, awaits = false, traits?: number): Effect.Effect<File<D>, never, Scope.Scope> => {
   const self = new Descriptor(fd, true, awaits)
-  self.traits.bits = traits
+  if (traits !== undefined) self.traits.bits = traits
   return Effect.flatMap(Scope.Scope, (scope) => registering(scope, self))
 }
 

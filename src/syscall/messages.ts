@@ -15,7 +15,7 @@ import { type Buffer, descriptor, int } from "../internal/arguments.ts"
 import { F_GETFL, MSG_DONTWAIT, O_NONBLOCK, POLLIN } from "../internal/constants.ts"
 import { type Description, type Owner, onThisThread, ready, run } from "../internal/invoke.ts"
 import type { Argument, Result } from "../internal/native.ts"
-import { type BlockingOptions, Trampoline } from "../internal/trampoline.ts"
+import { Trampoline } from "../internal/trampoline.ts"
 import { type ControlMessage, decodeControl, descriptorsOf } from "./control.ts"
 import { bufferList, number } from "./convert.ts"
 import { closeAbandoned } from "./policy.ts"
@@ -170,20 +170,6 @@ export type WhileWaiting = <A, E>(wait: Effect.Effect<A, E>) => Effect.Effect<A,
 /** Where a call is made: here, told not to wait, or on another thread. */
 export type Where = "here" | "elsewhere"
 
-/** What a descriptor adds to the options of every call on it. */
-const common: BlockingOptions = {}
-
-/** An owner as one call needs it whose options are its own: the owner itself keeps what it adds to each that it is given. */
-const forOneCall = (owner: Owner): Owner => ({
-  fd: owner.fd,
-  get closed() {
-    return owner.closed
-  },
-  traits: owner.traits,
-  awaits: owner.awaits,
-  optionsFor: (options) => ({ ...owner.optionsFor(common), ...options })
-})
-
 /** One of these calls. */
 interface Attempt<A, E> {
   readonly fd: number
@@ -202,8 +188,7 @@ const attempt = <A, E>(call: Attempt<A, E>): Effect.Effect<A, E> => {
   const { describe, errors, fd, owner, rest, waiting, whileWaiting } = call
   const here = Effect.suspend(() => run(describe("here"), undefined, owner))
   if (waiting === "never") return here
-  const single = owner === undefined ? undefined : forOneCall(owner)
-  const elsewhere = Effect.suspend(() => run(describe("elsewhere"), whileWaiting, single))
+  const elsewhere = Effect.suspend(() => run(describe("elsewhere"), whileWaiting, owner))
   if (waiting === "atOnce") return elsewhere
   const asked = Effect.suspend(() =>
     run<A, E | typeof wouldWait>({ ...describe("here"), errors: noticing(errors) }, undefined, owner)
@@ -315,8 +300,7 @@ export const send = <E>(
     const others = first.length === all.length ? [] : parts("elsewhere").slice(first.length, UIO_MAXIOV)
     const left = [...short, ...others]
     const before = isShort ? first.slice(0, -1) : first
-    const single = owner === undefined ? undefined : forOneCall(owner)
-    return Effect.match(run(describe(() => left)("elsewhere"), undefined, single), {
+    return Effect.match(run(describe(() => left)("elsewhere"), undefined, owner), {
       // As the kernel has it: what was sent before counts, and the error comes with the next call.
       onFailure: () => first,
       onSuccess: ([head = 0, ...more]) => [...before, isShort ? sent + head : head, ...more]

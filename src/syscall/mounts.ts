@@ -2,12 +2,14 @@
  * Calls on mounts, file systems and quotas whose arguments or results are more than one word or structure each. The
  * others are generated.
  */
+
 import type * as Effect from "effect/Effect"
 import * as Abi from "../Abi.ts"
 import * as errors from "../errors/calls.ts"
 import { codes } from "../errors/errnos.ts"
 import { byArchitecture } from "../internal/architecture.ts"
 import { type Buffer, bufferLength, descriptor, int, long, type PathLike, pathBytes } from "../internal/arguments.ts"
+import { bytesOf } from "../internal/bytes.ts"
 import {
   AT_FDCWD,
   FSCONFIG_SET_BINARY,
@@ -38,11 +40,6 @@ const readingOptions: BlockingOptions = { directions: directions(reads, reads, r
 
 const nameOrNull = (name: string, value: PathLike | null): Uint8Array | null =>
   value === null ? null : pathBytes(name, value)
-
-const bytesOf = (buffer: Buffer): Uint8Array =>
-  ArrayBuffer.isView(buffer)
-    ? new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.byteLength)
-    : new Uint8Array(buffer)
 
 // ---------------------------------------------------------------------------------------------------------------------
 // mounting

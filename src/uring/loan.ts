@@ -2,8 +2,10 @@
  * Memory that an operation lends to the kernel: copies at which nobody else gets, shared memory, and what is to be done when
  * it is given back.
  */
+
 import { codes } from "../errors/errnos.ts"
 import { type Buffer, bufferLength } from "../internal/arguments.ts"
+import { bytesOf } from "../internal/bytes.ts"
 import type { Chunk } from "../internal/engine/arena.ts"
 import { Misuse } from "../internal/invoke.ts"
 import { native } from "../internal/native.ts"
@@ -11,12 +13,6 @@ import { arena, type RingState } from "./model.ts"
 
 /** As much as one operation transfers through memory that is lent: it is copied on this thread. */
 const mostLent = 16 * 1024 * 1024
-
-// A subclass can say anything of its place and length, and so is asked once; the constructor checks what it said.
-const bytesOf = (buffer: Buffer): Uint8Array =>
-  ArrayBuffer.isView(buffer)
-    ? new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.byteLength)
-    : new Uint8Array(buffer)
 
 const isShared = (buffer: Buffer): boolean =>
   (ArrayBuffer.isView(buffer) ? buffer.buffer : buffer) instanceof SharedArrayBuffer

@@ -2,11 +2,13 @@
  * One call that would have to wait, from there on: waited for and asked again as often as it takes, or started elsewhere;
  * and how it ends when its fiber is interrupted, or its descriptor closed.
  */
+
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import { codes } from "../../errors/errnos.ts"
 import { isErrorResult } from "../../errors/registry.ts"
 import { attempt, lastStatus, Status, Trait, type Traits } from "../attempt.ts"
+import { bytesOf } from "../bytes.ts"
 import { POLLIN, POLLNVAL, POLLOUT } from "../constants.ts"
 import type { Argument, Result } from "../native.ts"
 import { nr } from "../nr.ts"
@@ -14,11 +16,6 @@ import type { Engine, Options } from "./engine.ts"
 
 /** Calls that wait for room; all others wait for something to come. */
 const writers = new Set([nr.write, nr.writev, nr.pwrite64, nr.pwritev, nr.pwritev2, nr.sendto, nr.sendmsg, nr.sendmmsg])
-
-const bytesOf = (buffer: ArrayBufferView | ArrayBufferLike): Uint8Array =>
-  ArrayBuffer.isView(buffer)
-    ? new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.byteLength)
-    : new Uint8Array(buffer)
 
 const isBuffer = (argument: Argument): argument is ArrayBufferView | ArrayBufferLike =>
   typeof argument === "object" && argument !== null && !Array.isArray(argument)
@@ -220,13 +217,11 @@ export const elsewhere = (
     }
     const call = new Call(engine, nr, args, options, traits, (ended) => {
       finished = ended
+      // First what is left is put away: when the wait is over its descriptor may be closed, and its number another's.
+      if (onInterrupted !== undefined) abandon(ended)
       onOver?.()
-      if (onInterrupted === undefined) {
-        resume(ended)
-      } else {
-        abandon(ended)
-        onInterrupted()
-      }
+      if (onInterrupted === undefined) resume(ended)
+      else onInterrupted()
     })
     // This runs some time after the caller asked.
     if (options.isOver?.() === true) {

@@ -4,7 +4,9 @@
  * A call that the ring cannot make (no operation of its own, memory that the kernel may do anything with, a thread that
  * it has to run on) is made by the threads, as if there were no ring.
  */
+
 import { codes } from "../../errors/errnos.ts"
+import { bytesOf } from "../bytes.ts"
 import { IORING_OP_POLL_ADD, IOSQE_ASYNC } from "../constants.ts"
 import { type Argument, native, type Result } from "../native.ts"
 import { Arena, type Chunk } from "./arena.ts"
@@ -33,12 +35,6 @@ interface Lent {
   /** What the kernel works on itself, and so must not be collected meanwhile: shared memory. */
   readonly kept: Array<Argument>
 }
-
-// A subclass can say anything of its place and length, and so is asked once; the constructor checks what it said.
-const bytesOf = (buffer: ArrayBufferView | ArrayBufferLike): Uint8Array =>
-  ArrayBuffer.isView(buffer)
-    ? new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.byteLength)
-    : new Uint8Array(buffer)
 
 /** One call in flight. */
 class Flight implements Handler {

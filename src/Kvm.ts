@@ -26,37 +26,14 @@
  * @since 0.1.0
  */
 export * as aarch64 from "./kvm/aarch64.ts"
+export { type CapabilityName, MissingCapability } from "./kvm/capability.ts"
 export * from "./kvm/constants.ts"
 export { Exit, type Io, type Mmio, type Respond, type RespondError } from "./kvm/exit.ts"
+export * from "./kvm/memory.ts"
+export * from "./kvm/registers.ts"
 export * from "./kvm/requests.ts"
+export * from "./kvm/run.ts"
 export * from "./kvm/structs.ts"
 export { getApiVersion, getVcpuMmapSize, Kvm, layer, UnsupportedApiVersion } from "./kvm/system.ts"
-export {
-  type CreateVcpuError,
-  createVcpu,
-  getOneReg,
-  getRegs,
-  getSregs,
-  modifyRegs,
-  modifySregs,
-  type OneRegError,
-  type RegisterError,
-  type RunError,
-  run,
-  runInline,
-  setOneReg,
-  setRegs,
-  setSregs,
-  type Vcpu
-} from "./kvm/vcpu.ts"
-export {
-  addMemory,
-  type CreateVmError,
-  checkExtension,
-  createVm,
-  type GuestMemory,
-  type MemoryOptions,
-  type MemoryRegionError,
-  setUserMemoryRegion,
-  type Vm
-} from "./kvm/vm.ts"
+export { type CreateVcpuError, createVcpu, Vcpu } from "./kvm/vcpu.ts"
+export { type CreateVmError, checkExtension, createVm, Vm } from "./kvm/vm.ts"

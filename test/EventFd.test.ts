@@ -1,7 +1,7 @@
 /** Counters: what they count, whom they make wait, and that nothing is left of them. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Option } from "effect"
-import { Errno, EventFd, File, Syscall } from "../src/index.ts"
+import { Errno, EventFd, Fcntl, File, Syscall } from "../src/index.ts"
 import { turn } from "./support/files.ts"
 import { openFds } from "./support/process.ts"
 
@@ -14,7 +14,7 @@ describe("EventFd", () => {
       yield* EventFd.add(counter)
       assert.strictEqual(yield* EventFd.read(counter), 11n)
       assert.deepStrictEqual(yield* EventFd.tryRead(counter), Option.none())
-      assert.strictEqual(yield* File.fcntl(counter, Syscall.F_GETFD), Syscall.FD_CLOEXEC)
+      assert.strictEqual(yield* File.fcntl(counter, Fcntl.F_GETFD), Syscall.FD_CLOEXEC)
     })
   )
 

@@ -15,7 +15,7 @@ import {
 import { Readable } from "node:stream"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Stream } from "effect"
-import { File, Syscall } from "../src/index.ts"
+import { Fcntl, File, Syscall } from "../src/index.ts"
 import { pipe, temporaryPath, text, utf8 } from "./support/files.ts"
 import { openFds } from "./support/process.ts"
 
@@ -174,7 +174,7 @@ describe("a child process", () => {
       const child = spawn("ls", ["-l", "/proc/self/fd"], { stdio: ["ignore", yield* File.fd(to), "ignore"] })
       assert.strictEqual(yield* exitOf(child), 0)
       assert.notInclude(readFileSync(output, "utf8"), path)
-      assert.strictEqual(yield* File.fcntl(kept, Syscall.F_GETFD), Syscall.FD_CLOEXEC)
+      assert.strictEqual(yield* File.fcntl(kept, Fcntl.F_GETFD), Syscall.FD_CLOEXEC)
     })
   )
 })

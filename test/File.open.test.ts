@@ -4,7 +4,7 @@ import { readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Effect, Exit } from "effect"
-import { File, Syscall } from "../src/index.ts"
+import { Fcntl, File, Syscall } from "../src/index.ts"
 import { makeFifo, temporaryDirectory, temporaryPath, text, utf8 } from "./support/files.ts"
 
 const existing = (contents = "contents") =>
@@ -31,7 +31,7 @@ const kept = (path: string, options: File.OpenOptions) =>
   Effect.scoped(
     Effect.gen(function* () {
       const file = yield* File.open(path, options)
-      return (yield* File.fcntl(file, Syscall.F_GETFL)) & ~0o100000
+      return (yield* File.fcntl(file, Fcntl.F_GETFL)) & ~0o100000
     })
   )
 
@@ -121,8 +121,8 @@ describe("File.open", () => {
         const path = yield* existing()
         const set = yield* File.open(path)
         const unset = yield* File.open(path, { closeOnExec: false })
-        assert.strictEqual(yield* File.fcntl(set, Syscall.F_GETFD), Syscall.FD_CLOEXEC)
-        assert.strictEqual(yield* File.fcntl(unset, Syscall.F_GETFD), 0)
+        assert.strictEqual(yield* File.fcntl(set, Fcntl.F_GETFD), Syscall.FD_CLOEXEC)
+        assert.strictEqual(yield* File.fcntl(unset, Fcntl.F_GETFD), 0)
       })
     )
   })

@@ -3,7 +3,7 @@
 import { writeFileSync } from "node:fs"
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Effect, Exit, Fiber, Stream } from "effect"
-import { Errno, File, Pipe, Syscall } from "../src/index.ts"
+import { Errno, Fcntl, File, Pipe, Syscall } from "../src/index.ts"
 import { callsOf, pipe, temporaryDirectory, temporaryFile, temporaryPath, text, turn, utf8 } from "./support/files.ts"
 import { openFds } from "./support/process.ts"
 
@@ -419,7 +419,7 @@ describe("File.duplicate", () => {
       assert.strictEqual(yield* File.seek(twin, Seek.current(0)), 4)
       assert.strictEqual(text(yield* File.readAll(twin)), "456789")
       assert.strictEqual(yield* File.seek(file, Seek.current(0)), 10)
-      assert.strictEqual(yield* File.fcntl(twin, Syscall.F_GETFD), Syscall.FD_CLOEXEC)
+      assert.strictEqual(yield* File.fcntl(twin, Fcntl.F_GETFD), Syscall.FD_CLOEXEC)
     })
   )
 

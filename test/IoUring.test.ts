@@ -2,7 +2,7 @@
 import { join } from "node:path"
 import { assert, describe } from "@effect/vitest"
 import { Effect, Exit, Fiber, Result, Scope } from "effect"
-import { Errno, File, IoUring, Syscall } from "../src/index.ts"
+import { Errno, Fcntl, File, IoUring, Syscall } from "../src/index.ts"
 import { pipe, temporaryDirectory, temporaryFile, text, turn, utf8 } from "./support/files.ts"
 import { eventually, openFds as openNow } from "./support/process.ts"
 import { openFds, socketPair, test } from "./support/rings.ts"
@@ -140,7 +140,7 @@ describe("operations on files", () => {
       const ring = yield* IoUring.make()
       const name = yield* path("file")
       const file = yield* IoUring.submit(ring, IoUring.open(name, { flags: O_CREAT | O_EXCL | O_RDWR, mode: 0o600 }))
-      assert.strictEqual(yield* File.fcntl(file, Syscall.F_GETFD), Syscall.FD_CLOEXEC)
+      assert.strictEqual(yield* File.fcntl(file, Fcntl.F_GETFD), Syscall.FD_CLOEXEC)
       yield* IoUring.submit(ring, IoUring.fallocate(file, 0, 0, 8192))
       assert.strictEqual((yield* IoUring.submit(ring, IoUring.stat(file))).stx_size, 8192n)
       yield* IoUring.submit(ring, IoUring.ftruncate(file, 10))
@@ -303,7 +303,7 @@ describe("sockets", () => {
       const [rights] = message.control
       const received = rights?._tag === "Rights" ? rights.fds[0] : undefined
       const copy = yield* File.fromFd(received ?? -1)
-      assert.strictEqual(yield* File.fcntl(copy, Syscall.F_GETFD), Syscall.FD_CLOEXEC)
+      assert.strictEqual(yield* File.fcntl(copy, Fcntl.F_GETFD), Syscall.FD_CLOEXEC)
       yield* File.seek(copy, File.Seek.start(0))
       assert.strictEqual(text(yield* File.readAll(copy)), "passed")
     })

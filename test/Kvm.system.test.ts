@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Layer, Scope } from "effect"
 import { expectTypeOf } from "vitest"
-import { Errno, File, Kvm, Syscall } from "../src/index.ts"
+import { Errno, Fcntl, File, Kvm, Syscall } from "../src/index.ts"
 import { expectErrno, itKvm } from "./support/guests.ts"
 import { describeKvm } from "./support/kvm.ts"
 import { openFds } from "./support/process.ts"
@@ -124,7 +124,7 @@ describeKvm("Kvm.layer", () => {
     "opens the device with close-on-exec, so that children do not inherit it",
     Effect.gen(function* () {
       const { file } = yield* Kvm.Kvm
-      assert.strictEqual((yield* File.fcntl(file, Syscall.F_GETFD)) & Syscall.FD_CLOEXEC, Syscall.FD_CLOEXEC)
+      assert.strictEqual((yield* File.fcntl(file, Fcntl.F_GETFD)) & Syscall.FD_CLOEXEC, Syscall.FD_CLOEXEC)
     })
   )
 })

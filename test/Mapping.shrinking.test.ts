@@ -2,7 +2,7 @@
 import { writeFileSync } from "node:fs"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, type Scope } from "effect"
-import { File, Mapping, Syscall } from "../src/index.ts"
+import { Fcntl, File, Mapping, Syscall } from "../src/index.ts"
 import { callsOf, pipe, temporaryFile, temporaryPath, turn, utf8, yieldingAt } from "./support/files.ts"
 import { mappings, openFds } from "./support/process.ts"
 import { program } from "./support/program.ts"
@@ -74,7 +74,7 @@ describe.concurrent("a file that is cut shorter under a mapping", () => {
       const ended = yield* withFile(`
         const map = File.mmap(file, { length: 8192, shared: true, sealed: true })
         console.log((yield* Effect.flip(map))._tag)
-        yield* File.fcntl(file, Syscall.F_ADD_SEALS, Syscall.F_SEAL_SHRINK)
+        yield* File.fcntl(file, Fcntl.F_ADD_SEALS, Syscall.F_SEAL_SHRINK)
         const { bytes } = yield* map
         console.log((yield* Effect.flip(shrink))._tag)
         bytes.fill(7)
@@ -102,7 +102,7 @@ describe("File.mmap of what is sealed", () => {
       const map = (length: number, offset = 0) => File.mmap(file, { length, offset, sealed: true })
       const error = yield* tagged("EPERM", map(page))
       assert.include(error.message, "F_SEAL_SHRINK")
-      yield* File.fcntl(file, Syscall.F_ADD_SEALS, Syscall.F_SEAL_SHRINK)
+      yield* File.fcntl(file, Fcntl.F_ADD_SEALS, Syscall.F_SEAL_SHRINK)
       const { calls } = yield* callsOf(Effect.scoped(map(page)))
       const names = calls.map(({ name }) => name)
       const [seals, size, mapped] = [names.indexOf("fcntl"), names.lastIndexOf("statx"), names.indexOf("mmap")]
@@ -110,7 +110,7 @@ describe("File.mmap of what is sealed", () => {
       yield* tagged("EINVAL", map(2 * page + 1))
       yield* tagged("EINVAL", map(page + 1, page))
       // Of what is sealed against writing, a private mapping.
-      yield* File.fcntl(file, Syscall.F_ADD_SEALS, Syscall.F_SEAL_WRITE)
+      yield* File.fcntl(file, Fcntl.F_ADD_SEALS, Syscall.F_SEAL_WRITE)
       const { bytes } = yield* map(page)
       bytes[0] = 7
       yield* tagged("EPERM", File.mmap(file, { length: page, shared: true, sealed: true }))

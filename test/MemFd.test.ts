@@ -1,7 +1,7 @@
 /** Files in memory: what they hold, how they are sealed, and what they are made of. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { Errno, File, MemFd, Syscall } from "../src/index.ts"
+import { Errno, Fcntl, File, MemFd, Syscall } from "../src/index.ts"
 import { text, utf8 } from "./support/files.ts"
 import { openFds } from "./support/process.ts"
 
@@ -12,7 +12,7 @@ describe("MemFd", () => {
       assert.strictEqual(yield* MemFd.size(memory), 10n)
       yield* File.pwrite(memory, utf8("hello"), 2)
       assert.strictEqual(text(yield* File.readAll(memory)), "\0\0hello\0\0\0")
-      assert.strictEqual(yield* File.fcntl(memory, Syscall.F_GETFD), Syscall.FD_CLOEXEC)
+      assert.strictEqual(yield* File.fcntl(memory, Fcntl.F_GETFD), Syscall.FD_CLOEXEC)
     })
   )
 

@@ -3,7 +3,7 @@ import { spawn } from "node:child_process"
 import { readlinkSync } from "node:fs"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber } from "effect"
-import { Errno, File, Namespace, Syscall } from "../src/index.ts"
+import { Errno, Fcntl, File, Namespace, Syscall } from "../src/index.ts"
 import { turn, yieldingAt } from "./support/files.ts"
 import { eventually, openFds, threads } from "./support/process.ts"
 
@@ -54,7 +54,7 @@ describe("Namespace", () => {
       if (owner._tag === "Success") {
         assert.strictEqual(yield* Namespace.kind(owner.success), "user")
         assert.isAtLeast(yield* Namespace.ownerUid(owner.success), 0)
-        assert.strictEqual(yield* File.fcntl(owner.success, Syscall.F_GETFD), Syscall.FD_CLOEXEC)
+        assert.strictEqual(yield* File.fcntl(owner.success, Fcntl.F_GETFD), Syscall.FD_CLOEXEC)
       } else {
         assert.instanceOf(owner.failure, Errno.EPERM)
       }

@@ -3,7 +3,7 @@ import { type ChildProcess, spawn } from "node:child_process"
 import { readdirSync, readFileSync, readlinkSync } from "node:fs"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber } from "effect"
-import { Errno, File, Namespace, PidFd, Syscall } from "../src/index.ts"
+import { Errno, Fcntl, File, Namespace, PidFd, Syscall } from "../src/index.ts"
 import { temporaryFile, text, turn, utf8 } from "./support/files.ts"
 
 /** A shell that ends with the scope, at the latest, and what Node hears of its end. */
@@ -141,7 +141,7 @@ describe("PidFd", () => {
       yield* File.pread(file, buffer, 0)
       assert.strictEqual(text(buffer), "theirs")
       assert.instanceOf(yield* Effect.flip(PidFd.getFd(process, 99)), Errno.EBADF)
-      assert.strictEqual(yield* File.fcntl(theirs, Syscall.F_GETFD), Syscall.FD_CLOEXEC)
+      assert.strictEqual(yield* File.fcntl(theirs, Fcntl.F_GETFD), Syscall.FD_CLOEXEC)
     })
   )
 

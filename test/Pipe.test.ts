@@ -1,7 +1,7 @@
 /** Pipes: their size and mode, and moving data by way of them. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber } from "effect"
-import { Errno, File, Pipe, Syscall } from "../src/index.ts"
+import { Errno, Fcntl, File, Pipe, Syscall } from "../src/index.ts"
 import { callsOf, temporaryFile, text, turn, utf8, yieldingAt } from "./support/files.ts"
 import { openFds } from "./support/process.ts"
 
@@ -25,8 +25,8 @@ describe("Pipe", () => {
   it.effect("is close-on-exec, and waits as child processes expect it", () =>
     Effect.gen(function* () {
       for (const end of Object.values(yield* Pipe.make())) {
-        assert.strictEqual(yield* File.fcntl(end, Syscall.F_GETFD), Syscall.FD_CLOEXEC)
-        assert.strictEqual((yield* File.fcntl(end, Syscall.F_GETFL)) & Syscall.O_NONBLOCK, 0)
+        assert.strictEqual(yield* File.fcntl(end, Fcntl.F_GETFD), Syscall.FD_CLOEXEC)
+        assert.strictEqual((yield* File.fcntl(end, Fcntl.F_GETFL)) & Syscall.O_NONBLOCK, 0)
       }
     })
   )

@@ -1,7 +1,7 @@
 /** Connecting, accepting, serving: streams of connections with their scopes, and what an interruption leaves. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Latch, Result, Scope, Stream } from "effect"
-import { File, Socket, SocketAddress, Syscall } from "../src/index.ts"
+import { Fcntl, File, Socket, SocketAddress, Syscall } from "../src/index.ts"
 import { turn, utf8, yieldingAt } from "./support/files.ts"
 import { eventually, openFds } from "./support/process.ts"
 
@@ -50,7 +50,7 @@ describe("Socket.connect", () => {
       yield* turn
       yield* Fiber.interrupt(fiber)
       assert.isFalse(yield* isConnected(socket))
-      assert.strictEqual((yield* File.fcntl(socket, Syscall.F_GETFL)) & Syscall.O_NONBLOCK, 0)
+      assert.strictEqual((yield* File.fcntl(socket, Fcntl.F_GETFL)) & Syscall.O_NONBLOCK, 0)
       const good = yield* listening
       yield* Socket.connect(socket, good.address)
       const { socket: server } = yield* Socket.accept(good.listener)

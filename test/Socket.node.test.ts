@@ -5,7 +5,7 @@ import { once } from "node:events"
 import { createConnection, createServer, Socket as NodeSocket, type Server } from "node:net"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Predicate } from "effect"
-import { File, Socket, SocketAddress, SocketOption, Syscall } from "../src/index.ts"
+import { Fcntl, File, Socket, SocketAddress, SocketOption, Syscall } from "../src/index.ts"
 import { text, utf8 } from "./support/files.ts"
 import { eventually, openFds } from "./support/process.ts"
 
@@ -165,7 +165,7 @@ describe("a Socket", () => {
       assert.strictEqual(text(yield* File.readAll(ours)), "through cat")
       const [code] = yield* Effect.promise(() => ended)
       assert.strictEqual(code, 0)
-      assert.strictEqual((yield* File.fcntl(ours, Syscall.F_GETFL)) & Syscall.O_NONBLOCK, 0)
+      assert.strictEqual((yield* File.fcntl(ours, Fcntl.F_GETFL)) & Syscall.O_NONBLOCK, 0)
     }).pipe(Effect.scoped)
   )
 })

@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Option, Result, type Scope, Stream } from "effect"
-import { File, Ioctl, Socket, SocketAddress, SocketOption, Struct, Syscall } from "../src/index.ts"
+import { Fcntl, File, Ioctl, Socket, SocketAddress, SocketOption, Struct, Syscall } from "../src/index.ts"
 import { callsOf, text, turn, utf8 } from "./support/files.ts"
 import { openFds } from "./support/process.ts"
 import { temporaryDirectory } from "./support/temporary.ts"
@@ -464,23 +464,23 @@ describe("the mode of sockets", () => {
       const [client, server] = yield* connected
       const [a, b] = yield* Socket.pair("stream")
       for (const socket of [client, server, a, b]) {
-        assert.strictEqual((yield* File.fcntl(socket, Syscall.F_GETFL)) & Syscall.O_NONBLOCK, 0)
-        assert.strictEqual(yield* File.fcntl(socket, Syscall.F_GETFD), Syscall.FD_CLOEXEC)
+        assert.strictEqual((yield* File.fcntl(socket, Fcntl.F_GETFL)) & Syscall.O_NONBLOCK, 0)
+        assert.strictEqual(yield* File.fcntl(socket, Fcntl.F_GETFD), Syscall.FD_CLOEXEC)
       }
       const inherited = yield* Socket.make("inet", "stream", { closeOnExec: false })
-      assert.strictEqual(yield* File.fcntl(inherited, Syscall.F_GETFD), 0)
+      assert.strictEqual(yield* File.fcntl(inherited, Fcntl.F_GETFD), 0)
     }).pipe(Effect.scoped)
   )
 
   it.live("of a listener that was inherited is left as it is, and it waits all the same", () =>
     Effect.gen(function* () {
       const listener = yield* Socket.listener(loopback)
-      const flags = yield* File.fcntl(listener, Syscall.F_GETFL)
-      yield* File.fcntl(listener, Syscall.F_SETFL, flags & ~Syscall.O_NONBLOCK)
+      const flags = yield* File.fcntl(listener, Fcntl.F_GETFL)
+      yield* File.fcntl(listener, Fcntl.F_SETFL, flags & ~Syscall.O_NONBLOCK)
       const waiting = yield* Effect.forkChild(Effect.scoped(Socket.accept(listener)), { startImmediately: true })
       yield* Socket.dial(yield* Socket.localAddress(listener))
       yield* Fiber.join(waiting)
-      assert.strictEqual((yield* File.fcntl(listener, Syscall.F_GETFL)) & Syscall.O_NONBLOCK, 0)
+      assert.strictEqual((yield* File.fcntl(listener, Fcntl.F_GETFL)) & Syscall.O_NONBLOCK, 0)
     }).pipe(Effect.scoped)
   )
 

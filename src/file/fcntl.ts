@@ -82,21 +82,15 @@ export function fcntl<A, R>(
   command: Command<A, R>,
   ...argument: undefined extends A ? [argument?: NoInfer<A>] : [argument: NoInfer<A>]
 ): Effect.Effect<R, errors.FcntlError>
-export function fcntl(
-  file: File<unknown>,
-  command: number,
-  argument?: number | bigint | Buffer | null
-): Effect.Effect<number, errors.FcntlError>
 export function fcntl<A, R>(
   file: File<unknown>,
-  command: Command<A, R> | Duplicate | number,
+  command: Command<A, R> | Duplicate,
   // The overloads say which command takes what.
   argument?: unknown
 ): Effect.Effect<unknown, errors.FcntlError, Scope.Scope> {
   return Effect.suspend((): Effect.Effect<unknown, errors.FcntlError, Scope.Scope> => {
     const owner = own(file)
     const { fd } = owner
-    if (typeof command === "number") return runOn(owner, describe.fcntl(fd, command, rawArgument(argument)))
     switch (command["~effect-linux/Fcntl"]) {
       case "duplicate": {
         const duplicate = describe.fcntl(fd, command.code, rawArgument(argument))

@@ -3,7 +3,7 @@
 import { readdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { Effect, Scheduler, type Scope, Stream } from "effect"
-import { type Errno, File, Ioctl, Struct, Syscall } from "../../src/index.ts"
+import { type Errno, Fcntl, File, Ioctl, Struct, Syscall } from "../../src/index.ts"
 import { temporaryDirectory } from "./temporary.ts"
 
 export { temporaryDirectory }
@@ -155,7 +155,7 @@ export const operations: {
   entries: (file) => Stream.runDrain(File.entries(file)),
   openAt: (file) => File.openAt(file, "name"),
   duplicate: (file) => File.duplicate(file),
-  fcntl: (file) => File.fcntl(file, Syscall.F_GETFL),
+  fcntl: (file) => File.fcntl(file, Fcntl.F_GETFL),
   ioctl: (file) => File.ioctl(file, Ioctl.read(AnyDevice, 0x541b, Struct.i32)),
   mmap: (file) => File.mmap(file, { length: 1 }),
   fd: (file) => File.fd(file),

@@ -1,5 +1,5 @@
 /** The requests of `Ioctl` made of real devices: what they take and give, where they wait, what they keep open. */
-import { writeFileSync } from "node:fs"
+import { readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { assert, describe, expectTypeOf, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Predicate } from "effect"
@@ -296,6 +296,19 @@ describe("network interfaces", () => {
           yield* File.ioctl(inet, Network.SIOCSIFFLAGS, { ifr_name, ifr_flags: Network.IFF_UP })
           const now = yield* File.ioctl(inet, Network.SIOCGIFFLAGS, ifr_name)
           assert.strictEqual(now & Network.IFF_UP, Network.IFF_UP)
+          const route = { rt_dst: "198.51.100.0", rt_genmask: "255.255.255.0", rt_dev: ifr_name, rt_metric: 7 }
+          const routes = () => readFileSync("/proc/self/net/route", "latin1").split("\n")
+          yield* File.ioctl(inet, Network.SIOCADDRT, route)
+          // Interface, destination, gateway, flags, two counts, metric, mask: the addresses in the order of the machine.
+          const expected = [ifr_name, "006433C6", "00000000", "0001", "0", "0", "7", "00FFFFFF"].join("\t")
+          assert.isTrue(routes().some((line) => line.startsWith(expected)))
+          yield* File.ioctl(inet, Network.SIOCDELRT, route)
+          assert.isFalse(routes().some((line) => line.startsWith(expected)))
+          assert.strictEqual((yield* Effect.flip(File.ioctl(inet, Network.SIOCDELRT, route)))._tag, "ESRCH")
+          for (const wrong of [{ rt_metric: -1 }, { rt_metric: 40_000 }, { rt_dst: "nowhere" }]) {
+            const error = yield* Effect.flip(File.ioctl(inet, Network.SIOCADDRT, { ...route, ...wrong }))
+            assert.strictEqual(error._tag, "EINVAL")
+          }
           const namespace = yield* File.ioctlOpen(tun, Tun.TUNGETDEVNETNS)
           assert.strictEqual(yield* File.ioctl(namespace, Namespace.NS_GET_NSTYPE), Syscall.CLONE_NEWNET)
           return ifr_name

@@ -17,7 +17,10 @@ const groups: Readonly<Record<string, { readonly module: Module; readonly header
   Loop: { module: Ioctl.Loop, headers: ["linux/loop.h"] },
   LoopControl: { module: Ioctl.LoopControl, headers: ["linux/loop.h"] },
   Namespace: { module: Ioctl.Namespace, headers: ["linux/nsfs.h", "asm/ioctl.h"] },
-  Network: { module: Ioctl.Network, headers: ["linux/if.h", "linux/if_arp.h", "linux/if_tun.h", "linux/sockios.h"] },
+  Network: {
+    module: Ioctl.Network,
+    headers: ["linux/if.h", "linux/if_arp.h", "linux/if_tun.h", "linux/route.h", "linux/sockios.h"]
+  },
   Random: { module: Ioctl.Random, headers: ["linux/random.h"] },
   RealTimeClock: { module: Ioctl.RealTimeClock, headers: ["linux/rtc.h", "linux/watchdog.h", "linux/hpet.h"] },
   Socket: { module: Ioctl.Socket, headers: ["asm/sockios.h", "asm/ioctls.h", "linux/sockios.h"] },
@@ -25,7 +28,7 @@ const groups: Readonly<Record<string, { readonly module: Module; readonly header
     module: Ioctl.Terminal,
     headers: ["asm/termbits.h", "asm/termios.h", "asm/ioctls.h", "linux/tty.h", "linux/serial.h"]
   },
-  Tun: { module: Ioctl.Tun, headers: ["linux/if.h", "linux/if_arp.h", "linux/if_tun.h"] },
+  Tun: { module: Ioctl.Tun, headers: ["linux/if.h", "linux/if_arp.h", "linux/if_tun.h", "linux/route.h"] },
   UInput: { module: Ioctl.UInput, headers: ["linux/input.h", "linux/uinput.h"] },
   Vsock: { module: Ioctl.Vsock, headers: ["linux/ioctl.h", "linux/vm_sockets.h"] },
   Watchdog: { module: Ioctl.Watchdog, headers: ["linux/watchdog.h", "linux/rtc.h", "linux/hpet.h"] }

@@ -126,6 +126,33 @@ export const arpreq = Struct.make("arpreq", {
 export interface arpreq extends Struct.Type<typeof arpreq> {}
 
 /**
+ * A route of IPv4: `rt_dev` points to the interface's name. `rt_pad1` to `rt_pad4` are not used.
+ *
+ * @category structures
+ * @since 0.1.0
+ */
+export const rtentry = Struct.make("rtentry", {
+  rt_pad1: Struct.padding(8, 8),
+  rt_dst: sockaddr,
+  rt_gateway: sockaddr,
+  rt_genmask: sockaddr,
+  rt_flags: Struct.u16,
+  rt_pad2: Struct.padding(2, 2),
+  rt_pad3: Struct.padding(8, 8),
+  rt_pad4: Struct.padding(8, 8),
+  rt_metric: Struct.i16,
+  rt_dev: Struct.pointer,
+  rt_mtu: Struct.u64,
+  rt_window: Struct.u64,
+  rt_irtt: Struct.u16
+})
+/**
+ * @category structures
+ * @since 0.1.0
+ */
+export interface rtentry extends Struct.Type<typeof rtentry> {}
+
+/**
  * Which packets a tap interface takes; addresses of 6 bytes follow it.
  *
  * @category structures

@@ -2,10 +2,13 @@
  * Requests about the addresses of network interfaces, and about neighbours; part of `network.ts`.
  */
 import * as Abi from "../Abi.ts"
+import { errorsOf } from "../errors/registry.ts"
 import { AF_INET } from "../internal/constants.ts"
+import * as Syscall from "../Syscall.ts"
+import { RTF_GATEWAY, RTF_HOST, RTF_MTU, RTF_UP, RTF_WINDOW } from "./constants-network.ts"
 import { interfaceName, type Named, textOf } from "./interface-name.ts"
 import { changes, inetOf, inetTold, options, tells } from "./network-request.ts"
-import { make } from "./request.ts"
+import { keep, make } from "./request.ts"
 import { Device } from "./socket.ts"
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -252,5 +255,105 @@ export const SIOCSARP = make(Device, 0x8955, {
 export const SIOCDARP = make(Device, 0x8953, {
   ...options("SIOCDARP", true),
   encode: arpreq,
+  decode: (result) => result
+})
+
+// ---------------------------------------------------------------------------------------------------------------------
+// routes
+// ---------------------------------------------------------------------------------------------------------------------
+
+/**
+ * A route of IPv4. Addresses are such as `"192.0.2.1"`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Route {
+  /** Where it leads: a network, or one host. */
+  readonly rt_dst: string
+  /** The mask of the network; 255.255.255.255 unless said. */
+  readonly rt_genmask?: string | undefined
+  /** Through whom; what is behind no gateway is on the interface itself. */
+  readonly rt_gateway?: string | undefined
+  /** The interface; the kernel finds it by the gateway where none is said. */
+  readonly rt_dev?: string | undefined
+  /** How far it is, from 0 (the default) to 32,766: of several routes the least is taken. */
+  readonly rt_metric?: number | undefined
+  /** The largest packet in bytes; the interface's own unless said. */
+  readonly rt_mtu?: number | undefined
+  /** The window of TCP in bytes; not limited unless said. */
+  readonly rt_window?: number | undefined
+  /** Bits of `RTF_*` beside those that follow from the rest, such as `RTF_REJECT`. */
+  readonly rt_flags?: number | undefined
+}
+
+const routeErrors = errorsOf("ioctl", [
+  "EBADF",
+  "EEXIST",
+  "EFAULT",
+  "EINTR",
+  "EINVAL",
+  "ENETDOWN",
+  "ENETUNREACH",
+  "ENODEV",
+  "ENOMEM",
+  "ENOTTY",
+  "EPERM",
+  "ESRCH"
+])
+
+const everyBit = "255.255.255.255"
+
+const rtentry = (route: Route): Uint8Array => {
+  const { rt_dev, rt_dst, rt_flags = 0, rt_gateway, rt_genmask = everyBit } = route
+  const { rt_metric = 0, rt_mtu = 0, rt_window = 0 } = route
+  // The kernel counts from 1, 0 being none.
+  if (!Number.isInteger(rt_metric) || rt_metric < 0 || rt_metric > 32_766) {
+    throw new RangeError(`rt_metric: expected an integer from 0 to 32766, got ${rt_metric}`)
+  }
+  const name = rt_dev === undefined ? undefined : Uint8Array.of(...interfaceName(rt_dev), 0)
+  const memory = Abi.rtentry.encode({
+    rt_dst: inetOf(rt_dst),
+    rt_gateway: rt_gateway === undefined ? { ...noAddress, sa_family: AF_INET } : inetOf(rt_gateway),
+    rt_genmask: inetOf(rt_genmask),
+    rt_flags:
+      rt_flags |
+      RTF_UP |
+      (rt_gateway === undefined ? 0 : RTF_GATEWAY) |
+      (rt_genmask === everyBit ? RTF_HOST : 0) |
+      (rt_mtu === 0 ? 0 : RTF_MTU) |
+      (rt_window === 0 ? 0 : RTF_WINDOW),
+    rt_metric: rt_metric + 1,
+    rt_dev: name === undefined ? 0n : Syscall.addressOf(name),
+    rt_mtu: BigInt(rt_mtu),
+    rt_window: BigInt(rt_window),
+    rt_irtt: 0
+  })
+  return name === undefined ? memory : keep(memory, name)
+}
+
+/**
+ * Adds a route. Of a socket of IPv4. For administrators. Can wait.
+ *
+ * @category requests
+ * @since 0.1.0
+ */
+export const SIOCADDRT = make(Device, 0x890b, {
+  ...options("SIOCADDRT", true),
+  errors: routeErrors,
+  encode: rtentry,
+  decode: (result) => result
+})
+
+/**
+ * Removes a route; `ESRCH` where there is none like it. Of a socket of IPv4. For administrators. Can wait.
+ *
+ * @category requests
+ * @since 0.1.0
+ */
+export const SIOCDELRT = make(Device, 0x890c, {
+  ...options("SIOCDELRT", true),
+  errors: routeErrors,
+  encode: rtentry,
   decode: (result) => result
 })

@@ -1,6 +1,6 @@
 /** What is known of files and can be set: status, times, permissions, owners, attributes, the room they take. */
 
-import { lstatSync, statfsSync, statSync, symlinkSync, writeFileSync } from "node:fs"
+import { existsSync, lstatSync, statfsSync, statSync, symlinkSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
@@ -21,8 +21,7 @@ const linked = Effect.gen(function* () {
 const tag = <E extends { readonly _tag: string }, R>(self: Effect.Effect<unknown, E, R>) =>
   Effect.map(Effect.flip(self), ({ _tag }) => _tag)
 
-const nanoseconds = ({ tv_nsec, tv_sec }: { readonly tv_sec: bigint; readonly tv_nsec: number }) =>
-  tv_sec * 1_000_000_000n + BigInt(tv_nsec)
+const { nanoseconds } = File
 
 describe("File.stat and File.statAt", () => {
   it.live("tell what node:fs tells, and more", () =>
@@ -137,6 +136,41 @@ describe("permissions and owners", () => {
       assert.oneOf(refused._tag, ["EOPNOTSUPP", "ENOSYS", "OtherErrno"])
       assert.strictEqual(statSync(file).mode & 0o7777, 0o640)
     })
+  )
+
+  it.live("are refused by name where the kernel would take other ones for them", () =>
+    Effect.gen(function* () {
+      const { directory, file, path } = yield* linked
+      const open = yield* File.open(file)
+      const before = statSync(file)
+      for (const mode of [-1, 0o10000, 0.5, Number.NaN]) {
+        const errors = [
+          yield* Effect.flip(File.chmod(open, mode)),
+          yield* Effect.flip(File.chmodAt(directory, "file", mode)),
+          yield* Effect.flip(File.mkdir(join(path, "made"), { mode })),
+          yield* Effect.flip(File.mknod(join(path, "made"), { type: "fifo", mode })),
+          yield* Effect.flip(Effect.scoped(File.create(join(path, "made"), { mode }))),
+          yield* Effect.flip(Effect.scoped(File.openAt(directory, "made", { access: "write", create: true, mode }))),
+          yield* Effect.flip(Effect.scoped(File.tempFile(path, { mode })))
+        ]
+        for (const error of errors) {
+          assert.strictEqual(error._tag, "EINVAL")
+          assert.include(error.message, `mode: ${mode} `)
+        }
+      }
+      for (const id of [-1, -5, 2 ** 32, 2 ** 32 - 1, 1.5, Number.NaN]) {
+        for (const name of ["uid", "gid"] as const) {
+          for (const chown of [File.chown(open, { [name]: id }), File.chownAt(directory, "file", { [name]: id })]) {
+            const error = yield* Effect.flip(chown)
+            assert.strictEqual(error._tag, "EINVAL")
+            assert.include(error.message, `${name}: ${id} `)
+          }
+        }
+      }
+      const { gid, mode, uid } = statSync(file)
+      assert.deepStrictEqual([gid, mode, uid], [before.gid, before.mode, before.uid])
+      assert.isFalse(existsSync(join(path, "made")))
+    }).pipe(Effect.scoped)
   )
 
   it.live("File.chown and File.chownAt set what is said and leave the rest", ({ skip }) =>

@@ -2,7 +2,7 @@
 import { fstatSync, readFileSync } from "node:fs"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, type Scope } from "effect"
-import { type Errno, File, Socket, SocketAddress, SocketOption, Syscall } from "../src/index.ts"
+import { type Errno, Fcntl, File, Socket, SocketAddress, SocketOption, Syscall } from "../src/index.ts"
 import { callsOf, pipe, text, turn, utf8, yieldingAt } from "./support/files.ts"
 import { eventually, openFds } from "./support/process.ts"
 
@@ -130,12 +130,47 @@ describe("descriptors", () => {
         const [read, write] = files
         if (read === undefined || write === undefined) return assert.fail("they did not arrive")
         assert.strictEqual(yield* inode(read), yield* inode(reader))
-        assert.strictEqual(yield* File.fcntl(write, Syscall.F_GETFD), Syscall.FD_CLOEXEC)
+        assert.strictEqual(yield* File.fcntl(write, Fcntl.F_GETFD), Syscall.FD_CLOEXEC)
         yield* File.writeAll(write, utf8("through"))
         const buffer = new Uint8Array(16)
         assert.strictEqual(yield* File.read(reader, buffer), 7)
       }).pipe(Effect.scoped)
       assert.strictEqual(yield* openFds, before)
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("are as many as there was room for, and the others are closed", () =>
+    Effect.gen(function* () {
+      const [a, b] = yield* Socket.pair("seqpacket")
+      const { reader } = yield* pipe
+      const before = yield* openFds
+      for (const [asked, control] of [
+        [1, 0],
+        [1, 128],
+        [3, 0],
+        [3, 40],
+        [0, 64],
+        [5, 0]
+      ] as const) {
+        yield* Socket.sendMessage(a, { data: utf8("x"), files: Array.from({ length: 4 }, () => reader) })
+        const room = { data: new Uint8Array(1), files: asked, control }
+        const { files, isControlTruncated } = yield* Socket.recvMessage(b, room)
+        assert.strictEqual(files.length, Math.min(asked, 4))
+        assert.strictEqual(isControlTruncated, asked < 4)
+        assert.strictEqual(yield* openFds, before + files.length)
+        for (const file of files) yield* File.close(file)
+      }
+      for (const wrong of [
+        { files: -1 },
+        { files: 1.5 },
+        { files: Number.NaN },
+        { control: -1 },
+        { control: Infinity }
+      ]) {
+        const error = yield* Effect.flip(Socket.recvMessage(b, { data: new Uint8Array(1), ...wrong }))
+        assert.strictEqual(error._tag, "EINVAL")
+        assert.include(error.message, Object.keys(wrong).join())
+      }
     }).pipe(Effect.scoped)
   )
 

@@ -7,16 +7,15 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import type * as Pull from "effect/Pull"
 import * as Stream from "effect/Stream"
-import type * as errors from "../errors/calls.ts"
-import { codes } from "../errors/errnos.ts"
+import * as errors from "../errors/calls.ts"
 import type { PathLike } from "../internal/arguments.ts"
 import * as constants from "../internal/constants.ts"
 import { runOn } from "../internal/descriptor.ts"
-import { Misuse } from "../internal/invoke.ts"
 import * as Syscall from "../Syscall.ts"
 import * as describe from "../syscall/descriptions.ts"
 import { cwd, type File, own, runOnBoth } from "./model.ts"
 import { decodeName, eachDirent } from "./names.ts"
+import { refusedMode } from "./permissions.ts"
 import { Seek, seek } from "./transfer.ts"
 
 /**
@@ -159,7 +158,11 @@ export const mkdirAt = (
   path: PathLike,
   options: ModeOptions
 ): Effect.Effect<void, errors.MkdiratError> =>
-  Effect.suspend(() => runOn(own(directory), describe.mkdirat(own(directory).fd, path, options.mode)))
+  Effect.suspend(
+    () =>
+      refusedMode(errors.mkdirat, options.mode, path) ??
+      runOn(own(directory), describe.mkdirat(own(directory).fd, path, options.mode))
+  )
 
 const nodeTypes = {
   file: constants.S_IFREG,
@@ -168,9 +171,6 @@ const nodeTypes = {
   characterDevice: constants.S_IFCHR,
   blockDevice: constants.S_IFBLK
 }
-
-/** All bits that are permissions. */
-const permissions = 0o7777
 
 /**
  * What {@link mknod} makes. Devices need the right to (`CAP_MKNOD`).
@@ -210,11 +210,9 @@ export const mknodAt = (
     const { mode, type } = options
     const kind = nodeTypes[type]
     if (kind === undefined) throw new TypeError(`type: no such type: ${String(type)}`)
-    if (typeof mode !== "number") throw new TypeError(`mode: expected a number, got ${typeof mode}`)
-    const device = () => {
-      if (mode < 0 || mode > permissions) throw new Misuse(codes.EINVAL, `mode: ${mode} is more than permissions`)
-      return "major" in options ? Syscall.makedev(options.major, options.minor) : 0
-    }
+    const refused = refusedMode(errors.mknodat, mode, path)
+    if (refused !== undefined) return refused
+    const device = () => ("major" in options ? Syscall.makedev(options.major, options.minor) : 0)
     return runOn(own(directory), describe.mknodat(own(directory).fd, path, kind + mode, device))
   })
 

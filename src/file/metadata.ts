@@ -13,6 +13,7 @@ import { Misuse, onThisThread } from "../internal/invoke.ts"
 import * as Syscall from "../Syscall.ts"
 import * as describe from "../syscall/descriptions.ts"
 import { cwd, type File, own } from "./model.ts"
+import { refusedMode, refusedOwners } from "./permissions.ts"
 
 /**
  * Whether a path that ends in a symbolic link means the file that it leads to.
@@ -105,6 +106,23 @@ export const statfs = (file: File<unknown>): Effect.Effect<Abi.statfs, errors.Fs
 // ---------------------------------------------------------------------------------------------------------------------
 
 /**
+ * A time of a file in nanoseconds since 1970: what {@link stat} tells in seconds and the rest of one.
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { File } from "effect-linux"
+ *
+ * const born = Effect.map(File.statAt(File.cwd, "/etc/hostname"), ({ stx_btime }) => File.nanoseconds(stx_btime))
+ * ```
+ *
+ * @category metadata
+ * @since 0.1.0
+ */
+export const nanoseconds = ({ tv_nsec, tv_sec }: Abi.statx_timestamp): bigint =>
+  tv_sec * 1_000_000_000n + BigInt(tv_nsec)
+
+/**
  * A time to give to a file: seconds and nanoseconds since 1970 (as {@link stat} tells them, too), a `Date`, or the present.
  *
  * @category models
@@ -185,7 +203,7 @@ export const setTimesAt = (
  * @since 0.1.0
  */
 export const chmod = (file: File<unknown>, mode: number): Effect.Effect<void, errors.FchmodError> =>
-  runOn(own(file), describe.fchmod(own(file).fd, mode))
+  Effect.suspend(() => refusedMode(errors.fchmod, mode) ?? runOn(own(file), describe.fchmod(own(file).fd, mode)))
 
 /**
  * Sets the permissions of a file by its path from a directory.
@@ -205,6 +223,8 @@ export const chmodAt = (
   Effect.suspend((): Effect.Effect<void, errors.FchmodatError | errors.Fchmodat2Error> => {
     const owner = own(directory)
     const flags = noFollow(options)
+    const refused = refusedMode(errors.fchmodat, mode, path)
+    if (refused !== undefined) return refused
     return flags === 0
       ? runOn(owner, describe.fchmodat(owner.fd, path, mode))
       : runOn(owner, describe.fchmodat2(owner.fd, path, mode, flags))
@@ -235,7 +255,10 @@ const keep = -1
 export const chown = (file: File<unknown>, owners: Ownership): Effect.Effect<void, errors.FchownatError> =>
   Effect.suspend(() => {
     const { gid = keep, uid = keep } = owners
-    return runOn(own(file), describe.fchownat(own(file).fd, "", uid, gid, constants.AT_EMPTY_PATH))
+    return (
+      refusedOwners(errors.fchownat, owners) ??
+      runOn(own(file), describe.fchownat(own(file).fd, "", uid, gid, constants.AT_EMPTY_PATH))
+    )
   })
 
 /**
@@ -254,7 +277,10 @@ export const chownAt = (
 ): Effect.Effect<void, errors.FchownatError> =>
   Effect.suspend(() => {
     const { gid = keep, uid = keep } = owners
-    return runOn(own(directory), describe.fchownat(own(directory).fd, path, uid, gid, noFollow(options)))
+    return (
+      refusedOwners(errors.fchownat, owners, path) ??
+      runOn(own(directory), describe.fchownat(own(directory).fd, path, uid, gid, noFollow(options)))
+    )
   })
 
 /**

@@ -5,7 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Scope from "effect/Scope"
 import * as errors from "../errors/calls.ts"
-import { codes, EBADF } from "../errors/errnos.ts"
+import { EBADF } from "../errors/errnos.ts"
 import type { CallErrors } from "../errors/registry.ts"
 import type * as Ioctl from "../Ioctl.ts"
 import type { PathLike } from "../internal/arguments.ts"
@@ -14,6 +14,7 @@ import { closedError, Descriptor, retire } from "../internal/descriptor.ts"
 import * as Syscall from "../Syscall.ts"
 import * as describe from "../syscall/descriptions.ts"
 import { adopt, closeNow, cwd, type File, hold, own, runOnBoth } from "./model.ts"
+import { refusedMode } from "./permissions.ts"
 
 /**
  * How a file is opened, in words, but for what creates one. All are false unless said, but `closeOnExec`.
@@ -146,7 +147,11 @@ const flagsOf = (options: OpenOptions): number => {
  * @since 0.1.0
  */
 export const open = (path: PathLike, options: OpenOptions = {}): Effect.Effect<File, errors.OpenatError, Scope.Scope> =>
-  Effect.suspend(() => adopt(describe.openat(constants.AT_FDCWD, path, flagsOf(options), options.mode ?? 0)))
+  Effect.suspend(
+    () =>
+      refusedMode(errors.openat, options.mode, path) ??
+      adopt(describe.openat(constants.AT_FDCWD, path, flagsOf(options), options.mode ?? 0))
+  )
 
 /**
  * Opens a file by a path that starts at a directory.
@@ -163,7 +168,10 @@ export const openAt = (
 ): Effect.Effect<File, errors.OpenatError, Scope.Scope> =>
   Effect.suspend(() => {
     const owner = own(directory)
-    return adopt(describe.openat(owner.fd, path, flagsOf(options), options.mode ?? 0), owner)
+    return (
+      refusedMode(errors.openat, options.mode, path) ??
+      adopt(describe.openat(owner.fd, path, flagsOf(options), options.mode ?? 0), owner)
+    )
   })
 
 /**
@@ -200,10 +208,8 @@ export const openAt2 = (
     const owner = own(directory)
     const { mode = 0, resolve = {} } = options
     const bits = resolveWords.reduce((bits, [word, bit]) => (resolve[word] === true ? bits | bit : bits), 0)
-    if (typeof mode !== "number") throw new TypeError(`mode: expected a number, got ${typeof mode}`)
-    if (!Number.isInteger(mode) || mode < 0) {
-      return Exit.fail(errors.openat2.make(codes.EINVAL, path, undefined, `mode: ${mode} is no mode`))
-    }
+    const refused = refusedMode(errors.openat2, mode, path)
+    if (refused !== undefined) return refused
     const how = { flags: BigInt(flagsOf(options) >>> 0), mode: BigInt(mode), resolve: BigInt(bits) }
     return adopt(describe.openat2(owner.fd, path, how), owner)
   })

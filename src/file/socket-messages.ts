@@ -8,7 +8,7 @@ import { codes } from "../errors/errnos.ts"
 import type * as Ioctl from "../Ioctl.ts"
 import type { Buffer } from "../internal/arguments.ts"
 import { F_DUPFD_CLOEXEC, MSG_CMSG_CLOEXEC, MSG_CTRUNC, MSG_NOSIGNAL, MSG_TRUNC } from "../internal/constants.ts"
-import { Misuse } from "../internal/invoke.ts"
+import { Misuse, misuseOf } from "../internal/invoke.ts"
 import { Trampoline } from "../internal/trampoline.ts"
 import * as SocketAddress from "../SocketAddress.ts"
 import {
@@ -194,26 +194,43 @@ export interface ReceivedMessage {
   readonly isControlTruncated: boolean
 }
 
+// SCM_MAX_FD of the kernel: more files than these never come with a message.
+const mostFiles = 253
+
+const checkedCount = (name: string, value: number): number => {
+  if (typeof value !== "number") throw new TypeError(`${name}: expected a number, got ${typeof value}`)
+  if (!Number.isSafeInteger(value) || value < 0) throw new RangeError(`${name}: ${value} is no count`)
+  return value
+}
+
 const roomOf = ({ control = 0, data, files = 0 }: MessageRoom): messages.MessageRoom => ({
   iov: listOf(data),
-  controllen: control + (files === 0 ? 0 : CMSG_SPACE(4 * files))
+  controllen:
+    checkedCount("control", control) +
+    (checkedCount("files", files) === 0 ? 0 : CMSG_SPACE(4 * Math.min(files, mostFiles)))
 })
 
 const holdAny = (fd: number): Effect.Effect<File, never, Scope.Scope> => hold<Ioctl.AnyDevice>(fd)
 
-const holdAll = ({
-  address,
-  bytes,
-  control,
-  flags
-}: messages.ReceivedMessage): Effect.Effect<ReceivedMessage, never, Scope.Scope> => {
-  const fds = control.flatMap((message) => (message._tag === "Rights" ? message.fds : []))
+const holdAll = (
+  { address, bytes, control, flags }: messages.ReceivedMessage,
+  most: number
+): Effect.Effect<ReceivedMessage, never, Scope.Scope> => {
+  const all = control.flatMap((message) => (message._tag === "Rights" ? message.fds : []))
+  // Room is counted in steps of eight bytes, and what other messages leave of theirs is room too: more files may come than
+  // were asked for, and the kernel does not know to close them.
+  const fds = all.slice(0, most)
+  const surplus = all.slice(most)
   const pidFds = control.flatMap((message) => (message._tag === "Pidfd" && message.fd >= 0 ? [message.fd] : []))
   const others = control.flatMap((message) =>
     message._tag === "Credentials" || message._tag === "Raw" ? [message] : []
   )
   return Effect.map(
-    Effect.all([Effect.forEach(fds, holdAny), Effect.forEach(pidFds, holdAny)]),
+    Effect.all([
+      Effect.forEach(fds, holdAny),
+      Effect.forEach(pidFds, holdAny),
+      surplus.length === 0 ? Effect.void : Effect.scoped(Effect.forEach(surplus, holdAny, { discard: true }))
+    ]),
     ([files, [pidFd]]): ReceivedMessage => ({
       bytes,
       address: address === undefined ? undefined : SocketAddress.fromSockAddr(address),
@@ -222,7 +239,7 @@ const holdAll = ({
       control: others,
       flags,
       isTruncated: (flags & MSG_TRUNC) !== 0,
-      isControlTruncated: (flags & MSG_CTRUNC) !== 0
+      isControlTruncated: (flags & MSG_CTRUNC) !== 0 || surplus.length > 0
     })
   )
 }
@@ -237,7 +254,13 @@ const receiveThem = <E>(
   Effect.uninterruptibleMask((restore) =>
     Effect.suspend(() => {
       const owner = own(socket)
-      const list = rooms.map(roomOf)
+      let list: ReadonlyArray<messages.MessageRoom>
+      try {
+        list = rooms.map(roomOf)
+      } catch (thrown) {
+        const { code, detail } = misuseOf(thrown)
+        return Effect.fail(call.errors.make(code, undefined, owner.fd, detail))
+      }
       // Between the kernel's answer and the scope nothing can be interrupted, so that no descriptor is lost.
       return Effect.flatMap(
         messages.receive(
@@ -249,7 +272,7 @@ const receiveThem = <E>(
           (all) => all,
           restore
         ),
-        (all) => Effect.forEach(all, holdAll)
+        (all) => Effect.forEach(all, (message, index) => holdAll(message, rooms[index]?.files ?? 0))
       )
     })
   )

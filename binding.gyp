@@ -16,6 +16,7 @@
         "native/pool.cc",
         "native/readiness.cc",
         "native/ring.cc",
+        "native/signals.cc",
         "native/stub.cc",
         "native/thread.cc"
       ],

@@ -9,6 +9,7 @@
 #include "memory.h"
 #include "readiness.h"
 #include "ring.h"
+#include "signals.h"
 #include "thread.h"
 
 namespace effect_linux {
@@ -44,6 +45,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   InitAttempt(env, exports);
   InitCall(env, exports);
   InitMemory(env, exports);
+  InitSignals(env, exports);
   InitThread(env, exports);
   InitReadiness(env, exports);
   InitRing(env, exports);

@@ -2,18 +2,18 @@
  * Signals as a stream: `signalfd`.
  *
  * Signals are taken from the list of those that are pending, so that they must be blocked: a thread that does not block
- * one gets it as ever, and the process may end by it. {@link make} blocks them for the thread that JavaScript runs on. The
- * threads that Node has beside it were there before, and nothing can change what they block; what holds is this:
+ * one gets it as ever, and the process may end by it. {@link make} blocks them for the thread that JavaScript runs on, and
+ * in the threads that Node has beside it, which keep them blocked for good: whoever takes them afterwards is the main
+ * thread, as ever. So all that is sent comes with all that is known of it, to the process or to this thread, real-time
+ * signals in the order in which they were sent.
  *
- * - **A signal that is sent to this thread** (`tgkill` to `Syscall.gettid`, a timer with `SIGEV_THREAD_ID`,
- *   `F_SETOWN_EX`) always comes by the descriptor, with all that is known of it.
- * - **A signal that is sent to the process** does so where all of its threads block it: in Node that is `SIGUSR1`, until
- *   Node's own threads for files have begun, which block nothing.
- * - **Any other signal that is sent to the process** may be given to another thread. On the main thread `make` has Node
- *   catch it there, and sends it on to the descriptor: it comes, but who sent it is lost. It is `forwarded`. Whoever else
- *   listens by `process.on` hears of it too, such as `NodeRuntime.runMain`, which then interrupts the program.
- * - Where Node cannot do that, for real-time signals and in worker threads, `make` fails with {@link Unblocked}, unless
- *   only what is sent to this thread is asked for.
+ * Where a thread cannot be reached, as it blocks everything while it starts, or is another one's JavaScript thread:
+ *
+ * - On the main thread `make` has Node catch a signal that this thread might be given, and sends it on to the descriptor: it
+ *   comes, but who sent it is lost. It is `forwarded`. Whoever else listens by `process.on` hears of it too, such as
+ *   `NodeRuntime.runMain`, which then interrupts the program.
+ * - Where Node cannot do that, for real-time signals and in worker threads (where the main thread takes what is sent to
+ *   the process), `make` fails with {@link Unblocked}, unless only what is sent to this thread is asked for.
  *
  * Children do not inherit this: Node starts them with no signal blocked.
  *
@@ -199,6 +199,22 @@ const unblockedBy = (signals: ReadonlyArray<number>): ReadonlyArray<Task> =>
     return leaves.length === 0 ? [] : [{ tid: Number(tid), name, leaves }]
   })
 
+/**
+ * Has other threads block the signals. They go on doing so when nobody here does any more: this thread then takes what is
+ * sent to the process. For that reason the main thread is left alone, which outlives all others.
+ */
+const blockElsewhere = (signals: ReadonlyArray<number>): void => {
+  const threads = unblockedBy(signals).filter(({ tid }) => tid !== process.pid)
+  if (threads.length === 0) return
+  const set = signalSet("signals", signals)
+  const view = new DataView(set.buffer, set.byteOffset, set.byteLength)
+  native.blockIn(
+    threads.map(({ tid }) => tid),
+    view.getUint32(0, true),
+    view.getUint32(4, true)
+  )
+}
+
 /** Those who wait for signals that are sent on. */
 const wakers = new WeakMap<Descriptor, Set<() => void>>()
 
@@ -245,10 +261,11 @@ const stopForwarding = (name: SignalName, self: Descriptor): void => {
   process.off(name, known.listener)
 }
 
-/** Sees to it that signals which other threads do not block come all the same; fails where that cannot be. */
+/** Sees to it that signals come which other threads still do not block; fails where that cannot be. */
 const attend = (self: Descriptor, signals: ReadonlyArray<number>): Effect.Effect<void, Unblocked, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.suspend(() => {
+      blockElsewhere(signals)
       const tasks = unblockedBy(signals)
       const leaves = signals.filter((signal) => tasks.some((task) => task.leaves.includes(signal)))
       const names = leaves.map(nameOfSignal)

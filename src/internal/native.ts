@@ -79,6 +79,11 @@ export interface Native {
   /** The real-time signal that `interrupt` sends. */
   interruptSignal(): number
   /**
+   * Blocks signals in other threads of the process, and waits until they have, for a fifth of a second at most; the set in
+   * two halves of 32 bits. Whether they did is for the caller to look at.
+   */
+  blockIn(threads: ReadonlyArray<number>, low: number, high: number): void
+  /**
    * Calls back once when the descriptor is ready for one of `events` (those of poll), or has an error or hang-up to tell:
    * with the events, or with -EBADF where it was closed and its number is used anew. Returns an id, or -errno; -EPERM for
    * a file that is always ready. The descriptor is left as it is, and may be waited for any number of times at once.

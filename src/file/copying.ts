@@ -10,7 +10,8 @@ import * as constants from "../internal/constants.ts"
 import type { Descriptor } from "../internal/descriptor.ts"
 import * as describe from "../syscall/descriptions.ts"
 import { stat } from "./metadata.ts"
-import { type File, own, runOnBoth } from "./model.ts"
+import { type File, own } from "./model.ts"
+import { runOnBoth } from "./several.ts"
 import { pwriteAll, writeAll } from "./transfer.ts"
 
 /**

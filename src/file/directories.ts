@@ -13,9 +13,10 @@ import * as constants from "../internal/constants.ts"
 import { runOn } from "../internal/descriptor.ts"
 import * as Syscall from "../Syscall.ts"
 import * as describe from "../syscall/descriptions.ts"
-import { cwd, type File, own, runOnBoth } from "./model.ts"
+import { cwd, type File, own } from "./model.ts"
 import { decodeName, eachDirent } from "./names.ts"
 import { refusedMode } from "./permissions.ts"
+import { runOnBoth } from "./several.ts"
 import { Seek, seek } from "./transfer.ts"
 
 /**

@@ -69,41 +69,6 @@ export const cwd: File = Object.defineProperty(new Descriptor(AT_FDCWD, false), 
   set: () => {}
 })
 
-/** Runs a call on two files, of which the first is what it may have to wait for: it fails when one of them is closed, and is called back if one is closed meanwhile. */
-export const runOnBoth = <A, E>(
-  first: Descriptor,
-  second: Descriptor,
-  description: Description<A, E>
-): Effect.Effect<A, E> => {
-  const both: Owner = {
-    get fd() {
-      return second.closed ? second.fd : first.fd
-    },
-    get closed() {
-      return first.closed || second.closed
-    },
-    awaits: first.awaits,
-    traits: first.traits,
-    optionsFor: (options) => {
-      const one = first.optionsFor(options)
-      const other = second.optionsFor(options)
-      return {
-        ...options,
-        isOver: () => first.closed || second.closed,
-        onWaiting: (cancel) => {
-          const endOne = one.onWaiting?.(cancel)
-          const endOther = other.onWaiting?.(cancel)
-          return () => {
-            endOne?.()
-            endOther?.()
-          }
-        }
-      }
-    }
-  }
-  return run(description, undefined, both)
-}
-
 // Errors of closing at the end of a scope have nobody to go to; whoever must know of a write that failed late calls
 // `sync` or `close` before.
 class Closing extends Primitive<void, never> {

@@ -13,8 +13,9 @@ import * as constants from "../internal/constants.ts"
 import { closedError, Descriptor, retire } from "../internal/descriptor.ts"
 import * as Syscall from "../Syscall.ts"
 import * as describe from "../syscall/descriptions.ts"
-import { adopt, closeNow, cwd, type File, hold, own, runOnBoth } from "./model.ts"
+import { adopt, closeNow, cwd, type File, hold, own } from "./model.ts"
 import { refusedMode } from "./permissions.ts"
+import { runOnBoth } from "./several.ts"
 
 /**
  * How a file is opened, in words, but for what creates one. All are false unless said, but `closeOnExec`.

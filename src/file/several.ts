@@ -10,13 +10,22 @@ import type { Descriptor } from "../internal/descriptor.ts"
 import { type Description, failingWith, type Owner, ready, run } from "../internal/invoke.ts"
 import type { BlockingOptions } from "../internal/trampoline.ts"
 
-/** The owner of a call that uses several files: closing any of them calls it back. `fd` is what its errors name. */
-export const ownerOf = (descriptors: ReadonlyArray<Descriptor>, fd: number = descriptors[0]?.fd ?? -1): Owner => ({
-  fd,
+/**
+ * The owner of a call that uses several files: closing any of them calls it back. Its errors name the one that is closed,
+ * else `fd`.
+ */
+export const ownerOf = (
+  descriptors: ReadonlyArray<Descriptor>,
+  fd: number = descriptors[0]?.fd ?? -1,
+  awaits = false
+): Owner => ({
+  get fd() {
+    return descriptors.find(({ closed }) => closed)?.fd ?? fd
+  },
   get closed() {
     return descriptors.some(({ closed }) => closed)
   },
-  awaits: false,
+  awaits,
   traits: descriptors[0]?.traits ?? { bits: 0 },
   optionsFor: (options) => ({
     ...options,
@@ -29,6 +38,13 @@ export const ownerOf = (descriptors: ReadonlyArray<Descriptor>, fd: number = des
     }
   })
 })
+
+/** Runs a call on two files, of which the first is what it may have to wait for. */
+export const runOnBoth = <A, E>(
+  first: Descriptor,
+  second: Descriptor,
+  description: Description<A, E>
+): Effect.Effect<A, E> => run(description, undefined, ownerOf([first, second], first.fd, first.awaits))
 
 const hookOptions: BlockingOptions = {}
 

@@ -189,7 +189,7 @@ const collect = (value: unknown): void => {
   inAbi.set(value.name, value)
   for (const { layout } of Object.values(value.fields)) collect(layout)
 }
-for (const value of Object.values(Abi)) collect(value)
+for (const value of [...Object.values(Abi), ...Object.values(Kvm)]) collect(value)
 
 const native = architectures.find(isNative)
 const reason = native === undefined ? "the machine is unknown" : missing(native)

@@ -3,7 +3,9 @@
  * errnos are those of the kernel's Documentation/virt/kvm/api.rst and of ioctl(2), and those that making a descriptor can
  * end in.
  */
+export * from "./requests/attributes.ts"
 export * from "./requests/devices.ts"
+export * from "./requests/interrupts.ts"
 export * from "./requests/memory.ts"
 export * from "./requests/system.ts"
 export * from "./requests/vcpu.ts"

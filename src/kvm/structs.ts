@@ -2,6 +2,8 @@
  * The structures of `linux/kvm.h`, by the kernel's names and field names. Structures that differ by architecture are
  * x86_64's here; those of aarch64 stand in `aarch64.ts`.
  */
+export * from "./structs/irq.ts"
 export * from "./structs/memory.ts"
 export * from "./structs/run.ts"
 export * from "./structs/vcpu.ts"
+export * from "./structs/vm.ts"

@@ -4,9 +4,12 @@
  * end in.
  */
 export * from "./requests/attributes.ts"
+export * from "./requests/cpuid.ts"
 export * from "./requests/devices.ts"
 export * from "./requests/interrupts.ts"
 export * from "./requests/memory.ts"
+export * from "./requests/msrs.ts"
 export * from "./requests/system.ts"
 export * from "./requests/vcpu.ts"
+export * from "./requests/vcpu-x86.ts"
 export * from "./requests/vm.ts"

@@ -31,18 +31,38 @@ export * from "./kvm/capability-table.ts"
 export * from "./kvm/clock.ts"
 export * from "./kvm/coalesced.ts"
 export * from "./kvm/constants.ts"
+export * from "./kvm/cpuid.ts"
+export * from "./kvm/debug.ts"
 export * from "./kvm/device.ts"
 export * from "./kvm/enable-cap.ts"
-export { Exit, type Io, type Mmio, type Respond, type RespondError } from "./kvm/exit.ts"
+export * from "./kvm/encryption.ts"
+export * from "./kvm/events.ts"
+export {
+  type EmulationFailure,
+  Exit,
+  type Hypercall,
+  type Hyperv,
+  type InternalError,
+  type Io,
+  type Mmio,
+  type RdMsr,
+  type Respond,
+  type RespondError,
+  type RespondNumber,
+  systemEventName,
+  type TdVmCallInfo,
+  type Tdx,
+  type WrMsr,
+  type Xen
+} from "./kvm/exit.ts"
+export type { ArchitectureExit, Dcr, LoongarchIocsr } from "./kvm/exit-architectures.ts"
+export * from "./kvm/fpu.ts"
+export * from "./kvm/hyperv.ts"
 export * from "./kvm/interrupts.ts"
 export * from "./kvm/ioevent.ts"
 export * from "./kvm/irqchip.ts"
-export * from "./kvm/machine.ts"
-export * from "./kvm/cpuid.ts"
-export * from "./kvm/debug.ts"
-export * from "./kvm/events.ts"
-export * from "./kvm/fpu.ts"
 export * from "./kvm/lapic.ts"
+export * from "./kvm/machine.ts"
 export * from "./kvm/machine-check.ts"
 export * from "./kvm/memory.ts"
 export * from "./kvm/msr-index.ts"
@@ -51,12 +71,16 @@ export * from "./kvm/nested.ts"
 export * from "./kvm/numbers.ts"
 export * from "./kvm/registers.ts"
 export * from "./kvm/requests.ts"
+export * as riscv64 from "./kvm/riscv64.ts"
 export { defaultGsiRouting, GsiRoute } from "./kvm/routing.ts"
 export * from "./kvm/run.ts"
+export { getRunState, type RunPageError, type RunState, requestInterruptWindow } from "./kvm/run-page.ts"
 export * from "./kvm/stats.ts"
 export * from "./kvm/structs.ts"
+export * from "./kvm/sync-regs.ts"
 export { getApiVersion, getVcpuMmapSize, Kvm, layer, UnsupportedApiVersion } from "./kvm/system.ts"
 export * from "./kvm/tsc.ts"
 export { type CreateVcpuError, createVcpu, Vcpu } from "./kvm/vcpu.ts"
 export type { OptionalRequestError } from "./kvm/vcpu-request.ts"
 export { type CreateVmError, checkExtension, createVm, Vm } from "./kvm/vm.ts"
+export * from "./kvm/xen.ts"

@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Scope } from "effect"
 import { expectTypeOf } from "vitest"
-import { File, Kvm, Struct } from "../src/index.ts"
+import { Fcntl, File, Kvm, Struct } from "../src/index.ts"
 import {
   asm,
   comesTrue,

@@ -26,23 +26,45 @@ const exitOffset = (type: string, member: string): string =>
   `((long)__builtin_offsetof(${type}, ${member}) - (long)__builtin_offsetof(${type}, padding))`
 
 /** A member of the union in `struct kvm_run`: its type has no name, so it is asked about through the member. */
-const exit = (member: string, type = "struct kvm_run"): InC => ({
+const exit = (member: string, type = runTypeOf(member), names: Readonly<Record<string, string>> = {}): InC => ({
   type: `__typeof__(((${type} *)0)->${member})`,
   size: `sizeof(((${type} *)0)->${member})`,
   alignment: `__alignof__(((${type} *)0)->${member})`,
-  offset: (field) => exitOffset(type, `${member}.${field}`),
-  value: (field) => `((${type} *)0)->${member}.${field}`
+  offset: (field) => exitOffset(type, `${member}.${names[field] ?? field}`),
+  value: (field) => `((${type} *)0)->${member}.${names[field] ?? field}`
 })
 
-const runTypeOf = (member: string): string => (member === "memory_fault" ? "RUN" : "struct kvm_run")
+/** Members that are younger than the oldest headers, at least in part. */
+const younger = ["hypercall", "iocsr_io", "memory_fault", "tdx"]
+
+const runTypeOf = (member: string): string => (younger.includes(member) ? "RUN" : "struct kvm_run")
+
+/** A member of an anonymous union within a member of the union. */
+const exitWithin = (member: string, within: string): InC => {
+  const value = `((${runTypeOf(member)} *)0)->${member}.${within}`
+  return named(`__typeof__(${value})`)
+}
+
+/** A member without a name of its own, or of a type without one, of a structure that has one. */
+const within = (type: string, member: string): InC => named(`__typeof__(((${type} *)0)->${member})`)
+
+/** The members of a union without a name, asked about through that structure whose parts they are. */
+const withinAnonymous = (outer: string, spanning: string): InC => ({
+  type: undefined,
+  size: `sizeof(((${outer} *)0)->${spanning})`,
+  alignment: `_Alignof(((${outer} *)0)->${spanning})`,
+  offset: (member) =>
+    `((long)__builtin_offsetof(${outer}, ${member}) - (long)__builtin_offsetof(${outer}, ${spanning}))`,
+  value: (member) => `((${outer} *)0)->${member}`
+})
 
 /** The union itself: `padding` is the member that spans it, and its alignment is that of its strictest member. */
 const exitUnion: InC = {
   type: undefined,
   size: "__builtin_offsetof(struct kvm_run, kvm_valid_regs) - __builtin_offsetof(struct kvm_run, padding)",
-  alignment: Object.keys(Kvm.kvm_run_exit.fields)
-    .map((member) => `__alignof__(((${runTypeOf(member)} *)0)->${member})`)
-    .reduce((a, b) => `(${a} > ${b} ? ${a} : ${b})`),
+  alignment: `_Alignof(union { ${Object.keys(Kvm.kvm_run_exit.fields)
+    .map((member) => `__typeof__(((${runTypeOf(member)} *)0)->${member}) ${member};`)
+    .join(" ")} })`,
   offset: (member) => exitOffset(runTypeOf(member), member),
   value: (member) => `((${runTypeOf(member)} *)0)->${member}`
 }
@@ -55,9 +77,11 @@ const run: InC = {
 }
 
 const { fields: exits } = Kvm.kvm_run_exit
+const { fields: tdx } = exits.tdx.layout
+const { fields: hyperv } = Kvm.kvm_hyperv_exit
+const { fields: xen } = Kvm.kvm_xen_exit
 
 const x86 = { architectures: ["x86_64"] } as const
-const aarch64 = { architectures: ["aarch64"] } as const
 
 /** Every structure of the project, by the name it is declared with, after its architecture where two share one. */
 const listed: Readonly<Record<string, Listed>> = {
@@ -94,20 +118,81 @@ const listed: Readonly<Record<string, Listed>> = {
   "kvm_run.riscv_sbi": { struct: exits.riscv_sbi.layout, c: exit("riscv_sbi") },
   "kvm_run.riscv_csr": { struct: exits.riscv_csr.layout, c: exit("riscv_csr") },
   "kvm_run.notify": { struct: exits.notify.layout, c: exit("notify") },
-  "kvm_run.memory_fault": { struct: exits.memory_fault.layout, c: exit("memory_fault", "RUN") },
-  kvm_run: { struct: Kvm.kvm_run, c: run },
-  "aarch64 user_pt_regs": { struct: Kvm.aarch64.user_pt_regs, c: named("struct user_pt_regs"), ...aarch64 },
-  "aarch64 user_fpsimd_state": {
-    struct: Kvm.aarch64.user_fpsimd_state,
-    c: named("struct user_fpsimd_state"),
-    ...aarch64
+  "kvm_run.memory_fault": { struct: exits.memory_fault.layout, c: exit("memory_fault") },
+  "kvm_run.hypercall": { struct: exits.hypercall.layout, c: exit("hypercall") },
+  "kvm_run.tpr_access": { struct: exits.tpr_access.layout, c: exit("tpr_access") },
+  "kvm_run.s390_sieic": { struct: exits.s390_sieic.layout, c: exit("s390_sieic") },
+  "kvm_run.s390_ucontrol": { struct: exits.s390_ucontrol.layout, c: exit("s390_ucontrol") },
+  "kvm_run.dcr": { struct: exits.dcr.layout, c: exit("dcr") },
+  "kvm_run.emulation_failure": { struct: exits.emulation_failure.layout, c: exit("emulation_failure") },
+  "kvm_run.osi": { struct: exits.osi.layout, c: exit("osi") },
+  "kvm_run.papr_hcall": { struct: exits.papr_hcall.layout, c: exit("papr_hcall") },
+  "kvm_run.s390_tsch": { struct: exits.s390_tsch.layout, c: exit("s390_tsch") },
+  "kvm_run.epr": { struct: exits.epr.layout, c: exit("epr") },
+  "kvm_run.s390_stsi": { struct: exits.s390_stsi.layout, c: exit("s390_stsi") },
+  "kvm_run.eoi": { struct: exits.eoi.layout, c: exit("eoi") },
+  "kvm_run.arm_nisv": { struct: exits.arm_nisv.layout, c: exit("arm_nisv") },
+  "kvm_run.msr": { struct: exits.msr.layout, c: exit("msr") },
+  "kvm_run.iocsr_io": { struct: exits.iocsr_io.layout, c: exit("iocsr_io") },
+  // The union in it has no name in C: `unknown` is the member that spans it.
+  "kvm_run.tdx": { struct: exits.tdx.layout, c: exit("tdx", "RUN", { u: "unknown" }) },
+  "kvm_run.tdx.u": { struct: tdx.u.layout, c: withinAnonymous("__typeof__(((RUN *)0)->tdx)", "unknown") },
+  "kvm_run.tdx.unknown": { struct: tdx.u.layout.fields.unknown.layout, c: exitWithin("tdx", "unknown") },
+  "kvm_run.tdx.get_quote": { struct: tdx.u.layout.fields.get_quote.layout, c: exitWithin("tdx", "get_quote") },
+  "kvm_run.tdx.get_tdvmcall_info": {
+    struct: tdx.u.layout.fields.get_tdvmcall_info.layout,
+    c: exitWithin("tdx", "get_tdvmcall_info")
   },
-  "aarch64 kvm_regs": { struct: Kvm.aarch64.kvm_regs, c: named("struct kvm_regs"), ...aarch64 },
-  "aarch64 kvm_debug_exit_arch": {
-    struct: Kvm.aarch64.kvm_debug_exit_arch,
-    c: named("struct kvm_debug_exit_arch"),
-    ...aarch64
-  }
+  "kvm_run.tdx.setup_event_notify": {
+    struct: tdx.u.layout.fields.setup_event_notify.layout,
+    c: exitWithin("tdx", "setup_event_notify")
+  },
+  kvm_hyperv_exit: { struct: Kvm.kvm_hyperv_exit, c: named("struct kvm_hyperv_exit") },
+  "kvm_hyperv_exit.u": { struct: hyperv.u.layout, c: within("struct kvm_hyperv_exit", "u") },
+  "kvm_hyperv_exit.u.synic": {
+    struct: hyperv.u.layout.fields.synic.layout,
+    c: within("struct kvm_hyperv_exit", "u.synic")
+  },
+  "kvm_hyperv_exit.u.hcall": {
+    struct: hyperv.u.layout.fields.hcall.layout,
+    c: within("struct kvm_hyperv_exit", "u.hcall")
+  },
+  "kvm_hyperv_exit.u.syndbg": {
+    struct: hyperv.u.layout.fields.syndbg.layout,
+    c: within("struct kvm_hyperv_exit", "u.syndbg")
+  },
+  kvm_xen_exit: { struct: Kvm.kvm_xen_exit, c: named("struct kvm_xen_exit") },
+  "kvm_xen_exit.u": { struct: xen.u.layout, c: within("struct kvm_xen_exit", "u") },
+  "kvm_xen_exit.u.hcall": { struct: xen.u.layout.fields.hcall.layout, c: within("struct kvm_xen_exit", "u.hcall") },
+  kvm_sync_regs: { struct: Kvm.kvm_sync_regs, c: named("struct kvm_sync_regs"), ...x86 },
+  "kvm_run.s": { struct: Kvm.kvm_run.fields.s.layout, c: within("struct kvm_run", "s"), ...x86 },
+  kvm_vcpu_events: { struct: Kvm.kvm_vcpu_events, c: named("struct kvm_vcpu_events"), ...x86 },
+  "kvm_vcpu_events.exception": {
+    struct: Kvm.kvm_vcpu_events.fields.exception.layout,
+    c: within("struct kvm_vcpu_events", "exception"),
+    ...x86
+  },
+  "kvm_vcpu_events.interrupt": {
+    struct: Kvm.kvm_vcpu_events.fields.interrupt.layout,
+    c: within("struct kvm_vcpu_events", "interrupt"),
+    ...x86
+  },
+  "kvm_vcpu_events.nmi": {
+    struct: Kvm.kvm_vcpu_events.fields.nmi.layout,
+    c: within("struct kvm_vcpu_events", "nmi"),
+    ...x86
+  },
+  "kvm_vcpu_events.smi": {
+    struct: Kvm.kvm_vcpu_events.fields.smi.layout,
+    c: within("struct kvm_vcpu_events", "smi"),
+    ...x86
+  },
+  "kvm_vcpu_events.triple_fault": {
+    struct: Kvm.kvm_vcpu_events.fields.triple_fault.layout,
+    c: within("struct kvm_vcpu_events", "triple_fault"),
+    ...x86
+  },
+  kvm_run: { struct: Kvm.kvm_run, c: run }
 }
 
 const preamble = `
@@ -127,21 +212,61 @@ struct linux_dirent64 {
   char d_name[];
 };
 
-/* Since 6.8; for older headers this is Documentation/virt/kvm/api.rst. */
-#ifdef KVM_EXIT_MEMORY_FAULT
+/* The members of the union that are younger than 6.1, for older headers, as Documentation/virt/kvm/api.rst has them:
+   hypercall.flags since 6.4, memory_fault 6.8, iocsr_io 6.10, tdx 6.16. */
+#ifdef KVM_EXIT_TDX
 #define RUN struct kvm_run
 #else
-struct run_of_6_8 {
+struct run_of_6_16 {
   union {
+    struct {
+      __u64 nr;
+      __u64 args[6];
+      __u64 ret;
+      union {
+        __u32 longmode;
+        __u64 flags;
+      };
+    } hypercall;
+    struct {
+      __u64 phys_addr;
+      __u8 data[8];
+      __u32 len;
+      __u8 is_write;
+    } iocsr_io;
     struct {
       __u64 flags;
       __u64 gpa;
       __u64 size;
     } memory_fault;
+    struct {
+      __u64 flags;
+      __u64 nr;
+      union {
+        struct {
+          __u64 ret;
+          __u64 data[5];
+        } unknown;
+        struct {
+          __u64 ret;
+          __u64 gpa;
+          __u64 size;
+        } get_quote;
+        struct {
+          __u64 ret;
+          __u64 leaf;
+          __u64 r11, r12, r13, r14;
+        } get_tdvmcall_info;
+        struct {
+          __u64 ret;
+          __u64 vector;
+        } setup_event_notify;
+      };
+    } tdx;
     char padding[256];
   };
 };
-#define RUN struct run_of_6_8
+#define RUN struct run_of_6_16
 #endif
 
 ${asking}
@@ -182,33 +307,49 @@ for (const architecture of architectures) {
 // the structures of the subjects
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** The structures that `Abi` and `Kvm` export or that are within those, by name. */
-const inAbi = new Map<string, AnyStruct>()
-const collect = (value: unknown): void => {
-  if (!Struct.isStruct(value)) return
-  inAbi.set(value.name, value)
-  for (const { layout } of Object.values(value.fields)) collect(layout)
+/** The structures that modules export or that are within those, by name. */
+const structuresIn = (...modules: ReadonlyArray<object>): ReadonlyMap<string, AnyStruct> => {
+  const found = new Map<string, AnyStruct>()
+  const collect = (value: unknown): void => {
+    if (!Struct.isStruct(value)) return
+    found.set(value.name, value)
+    for (const { layout } of Object.values(value.fields)) collect(layout)
+  }
+  for (const module of modules) for (const value of Object.values(module)) collect(value)
+  return found
 }
-for (const value of [...Object.values(Abi), ...Object.values(Kvm)]) collect(value)
 
 const native = architectures.find(isNative)
-const reason = native === undefined ? "the machine is unknown" : missing(native)
+
+/** Subjects of an architecture, whose names may stand for other structures than they do elsewhere. */
+const ofArchitecture: Readonly<Record<string, readonly [Architecture, ReadonlyMap<string, AnyStruct>]>> = {
+  "kvm-aarch64.json": ["aarch64", structuresIn(Kvm.aarch64)],
+  "kvm-riscv64.json": ["riscv64", structuresIn(Kvm.riscv64)]
+}
+
+const everywhere = structuresIn(Abi, Kvm)
+
+/** Whose headers are asked about a subject, and our structures. */
+const placeOf = (file: string): readonly [Architecture | undefined, ReadonlyMap<string, AnyStruct>] =>
+  ofArchitecture[file] ?? [native, everywhere]
 
 for (const { entries, file } of subjects) {
+  const [architecture, known] = placeOf(file)
+  const reason = architecture === undefined ? "the machine is unknown" : missing(architecture)
   const title = `structures of ${file}${reason === undefined ? "" : ` (skipped: ${reason})`}`
   describe.skipIf(reason !== undefined)(title, () => {
     const structures = entries.flatMap((entry) => {
-      const struct = inAbi.get(entry.name)
+      const struct = known.get(entry.name)
       return struct === undefined ? [] : [structureOf(entry, struct)]
     })
     let answers: ReadonlyMap<string, bigint> = new Map()
     beforeAll(() => {
-      if (native !== undefined) answers = evaluateC(native, unitsOf(native, structures))
+      if (architecture !== undefined) answers = evaluateC(architecture, unitsOf(architecture, structures))
     })
 
-    it("are all exported", () => {
+    it("are all in Abi or Kvm", () => {
       assert.deepStrictEqual(
-        entries.map(({ name }) => name).filter((name) => !inAbi.has(name)),
+        entries.map(({ name }) => name).filter((name) => !known.has(name)),
         []
       )
     })
@@ -290,14 +431,17 @@ describe("the list of structures", () => {
 
   it("has every structure that can be reached from the index", () => {
     const known = new Set<unknown>(Object.values(listed).map(({ struct }) => struct))
-    for (const { entries } of subjects) for (const { name } of entries) known.add(inAbi.get(name))
+    for (const { entries, file } of subjects) {
+      const [, structures] = placeOf(file)
+      for (const { name } of entries) known.add(structures.get(name))
+    }
     const unlisted: Array<string> = []
     const visit = (path: string, value: unknown): void => {
       if (!Struct.isStruct(value)) return
       if (!known.has(value)) unlisted.push(path)
       for (const [name, field] of Object.entries(value.fields)) visit(`${path}.${name}`, field.layout)
     }
-    const modules = { ...library, "Kvm.aarch64": Kvm.aarch64 }
+    const modules = { ...library, "Kvm.aarch64": Kvm.aarch64, "Kvm.riscv64": Kvm.riscv64 }
     for (const [module, exported] of Object.entries(modules)) {
       for (const [name, value] of Object.entries(exported)) visit(`${module}.${name}`, value)
     }

@@ -8,6 +8,7 @@ import { copy } from "./copy.ts"
 import { errors } from "./errors.ts"
 import { open, pread, stat } from "./files.ts"
 import { direct, stream } from "./large.ts"
+import { memory } from "./memory.ts"
 import { sockets } from "./sockets.ts"
 import { type Settings, settingsOf } from "./support.ts"
 import { type Outcome, print, write } from "./table.ts"
@@ -26,7 +27,8 @@ const all: Readonly<Record<string, (settings: Settings) => Promise<Outcome>>> = 
   copy,
   sockets,
   waiters,
-  errors
+  errors,
+  memory
 }
 
 const { positionals: chosen, values } = parseArgs({

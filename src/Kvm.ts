@@ -26,6 +26,28 @@
  * @since 0.1.0
  */
 export * as aarch64 from "./kvm/aarch64.ts"
+export {
+  fillMemory,
+  type GuestMemoryError,
+  guestMemory,
+  type Memory,
+  OutOfGuestMemory,
+  readCString,
+  readMemory,
+  readMemoryInto,
+  readStruct,
+  readU8,
+  readU16,
+  readU32,
+  readU64,
+  viewMemory,
+  writeMemory,
+  writeStruct,
+  writeU8,
+  writeU16,
+  writeU32,
+  writeU64
+} from "./kvm/address-space.ts"
 export { capabilityBits, MissingCapability, supportedCapabilities } from "./kvm/capability.ts"
 export * from "./kvm/capability-table.ts"
 export * from "./kvm/clock.ts"
@@ -34,6 +56,14 @@ export * from "./kvm/constants.ts"
 export * from "./kvm/cpuid.ts"
 export * from "./kvm/debug.ts"
 export * from "./kvm/device.ts"
+export * from "./kvm/dirty.ts"
+export {
+  type CollectDirtyRingError,
+  collectDirtyRing,
+  type DirtyPage,
+  enableDirtyLogRing,
+  resetDirtyRings
+} from "./kvm/dirty-ring.ts"
 export * from "./kvm/enable-cap.ts"
 export * from "./kvm/encryption.ts"
 export * from "./kvm/events.ts"
@@ -57,7 +87,9 @@ export {
 } from "./kvm/exit.ts"
 export type { ArchitectureExit, Dcr, LoongarchIocsr } from "./kvm/exit-architectures.ts"
 export * from "./kvm/fpu.ts"
+export * from "./kvm/guest-memfd.ts"
 export * from "./kvm/hyperv.ts"
+export * from "./kvm/image.ts"
 export * from "./kvm/interrupts.ts"
 export * from "./kvm/ioevent.ts"
 export * from "./kvm/irqchip.ts"

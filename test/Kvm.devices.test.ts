@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Scope } from "effect"
 import { expectTypeOf } from "vitest"
-import { Fcntl, File, Kvm, Struct } from "../src/index.ts"
+import { Fcntl, File, Kvm, Struct, Syscall } from "../src/index.ts"
 import {
   asm,
   comesTrue,
@@ -47,8 +47,8 @@ describeKvm("Kvm.createDevice", () => {
         Effect.gen(function* () {
           const device = yield* Kvm.createDevice(vm, Kvm.KVM_DEV_TYPE_VFIO)
           assert.strictEqual(yield* openFds, before + 1)
-          const flags = yield* File.fcntl(device, 1) // F_GETFD
-          assert.strictEqual(flags & 1, 1, "close-on-exec")
+          const flags = yield* File.fcntl(device, Fcntl.F_GETFD)
+          assert.strictEqual(flags, Syscall.FD_CLOEXEC)
           const group = Kvm.KVM_DEV_VFIO_FILE
           assert.isTrue(yield* Kvm.hasDeviceAttr(device, { group, attr: Kvm.KVM_DEV_VFIO_FILE_ADD }))
           assert.isFalse(yield* Kvm.hasDeviceAttr(device, { group, attr: 77n }))

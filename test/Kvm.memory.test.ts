@@ -1,7 +1,8 @@
 /** Guest memory: what host and guest share, slots and their flags, and what is no slot. */
-import { assert } from "@effect/vitest"
+import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { Kvm, Mapping, Syscall } from "../src/index.ts"
+import { architectures, evaluateC, isNative, missing, valid } from "./support/c.ts"
 import {
   asm,
   codeAddress,
@@ -226,5 +227,120 @@ describeKvm("Kvm.setUserMemoryRegion", () => {
       )
       assert.deepStrictEqual(asked, [])
     })
+  )
+})
+
+/** A kernel that has the capabilities, and answers a request of memory in the real one's place. */
+const answering = (code: number, answer: (argument: Uint8Array) => number) =>
+  Effect.provideService(
+    Syscall.Trampoline,
+    Syscall.intercept(Syscall.kernel, (nr, [, request, argument], proceed) => {
+      if (nr !== Syscall.nr.ioctl) return proceed()
+      if (request === Kvm.KVM_CHECK_EXTENSION.code) return 1
+      return request === code && argument instanceof Uint8Array ? answer(argument) : proceed()
+    })
+  )
+
+describeKvm("Kvm.setMemoryAttributes", () => {
+  itKvm(
+    "says to the kernel what a range is to be",
+    Effect.gen(function* () {
+      const vm = yield* Kvm.createVm()
+      const asked: Array<Kvm.kvm_memory_attributes> = []
+      const range = { address: 0x1000n, size: 0x2000n, attributes: BigInt(Kvm.KVM_MEMORY_ATTRIBUTE_PRIVATE) }
+      yield* Kvm.setMemoryAttributes(vm, range).pipe(
+        answering(Kvm.KVM_SET_MEMORY_ATTRIBUTES.code, (argument) => {
+          asked.push(Kvm.kvm_memory_attributes.decode(argument))
+          return 0
+        })
+      )
+      assert.deepStrictEqual(asked, [{ ...range, flags: 0n }])
+    })
+  )
+})
+
+describeKvm("Kvm.preFaultMemory", () => {
+  itKvm(
+    "asks again for what the kernel has left, and no more than a piece at a time",
+    Effect.gen(function* () {
+      const { vcpu } = yield* makeGuest([...hlt])
+      const asked: Array<readonly [gpa: bigint, size: bigint]> = []
+      yield* Kvm.preFaultMemory(vcpu, { gpa: 0x1000n, size: 0x500_0000n }).pipe(
+        answering(Kvm.KVM_PRE_FAULT_MEMORY.code, (argument) => {
+          const { flags, gpa, size } = Kvm.kvm_pre_fault_memory.decode(argument)
+          assert.strictEqual(flags, 0n)
+          asked.push([gpa, size])
+          // It comes as far as half, the first time.
+          const done = asked.length === 1 ? size / 2n : size
+          Kvm.kvm_pre_fault_memory.encode({ gpa: gpa + done, size: size - done, flags }, argument)
+          return 0
+        })
+      )
+      assert.deepStrictEqual(asked, [
+        [0x1000n, 0x400_0000n],
+        [0x200_1000n, 0x300_0000n]
+      ])
+      assert.strictEqual((yield* Kvm.run(vcpu))._tag, "Hlt")
+    })
+  )
+
+  itKvm(
+    "fails as the kernel does, and the vCPU is free again",
+    Effect.gen(function* () {
+      const { vcpu } = yield* makeGuest([...hlt])
+      yield* expectErrno(
+        Kvm.preFaultMemory(vcpu, { gpa: 0x10_0000n, size: 0x1000n }).pipe(
+          answering(Kvm.KVM_PRE_FAULT_MEMORY.code, () => -2)
+        ),
+        "ENOENT"
+      )
+      assert.strictEqual((yield* Kvm.run(vcpu))._tag, "Hlt")
+    })
+  )
+})
+
+describe("The requests about memory", () => {
+  const requests = {
+    KVM_SET_USER_MEMORY_REGION: Kvm.KVM_SET_USER_MEMORY_REGION,
+    KVM_SET_USER_MEMORY_REGION2: Kvm.KVM_SET_USER_MEMORY_REGION2,
+    KVM_CREATE_GUEST_MEMFD: Kvm.KVM_CREATE_GUEST_MEMFD,
+    KVM_SET_MEMORY_ATTRIBUTES: Kvm.KVM_SET_MEMORY_ATTRIBUTES,
+    KVM_GET_DIRTY_LOG: Kvm.KVM_GET_DIRTY_LOG,
+    KVM_CLEAR_DIRTY_LOG: Kvm.KVM_CLEAR_DIRTY_LOG,
+    KVM_RESET_DIRTY_RINGS: Kvm.KVM_RESET_DIRTY_RINGS,
+    KVM_PRE_FAULT_MEMORY: Kvm.KVM_PRE_FAULT_MEMORY
+  }
+  /** Those that the oldest headers lack, as younger kernels number them. */
+  const younger: Readonly<Record<string, number>> = {
+    KVM_SET_USER_MEMORY_REGION2: 0x40a0ae49,
+    KVM_CREATE_GUEST_MEMFD: 0xc040aed4,
+    KVM_SET_MEMORY_ATTRIBUTES: 0x4020aed2,
+    KVM_PRE_FAULT_MEMORY: 0xc040aed5
+  }
+
+  it("have the names they are known by, and the numbers of younger kernels", () => {
+    for (const [name, request] of Object.entries(requests)) {
+      assert.strictEqual(request.name, name)
+      if (name in younger) assert.strictEqual(request.code, younger[name])
+    }
+  })
+
+  const native = architectures.find(isNative)
+  const reason = native === undefined ? "the machine is unknown" : missing(native)
+  it.skipIf(reason !== undefined)(
+    `have the numbers of the kernel's headers${reason === undefined ? "" : ` (skipped: ${reason})`}`,
+    () => {
+      if (native === undefined) return
+      const preamble = "#include <linux/kvm.h>"
+      const names = valid(native, preamble, Object.keys(requests))
+      const values = evaluateC(native, [{ preamble, questions: names.map((name) => ({ name, expression: name })) }])
+      assert.includeMembers(
+        [...names],
+        Object.keys(requests).filter((name) => !(name in younger))
+      )
+      for (const [name, { code }] of Object.entries(requests)) {
+        if (values.has(name)) assert.strictEqual(BigInt.asUintN(32, values.get(name) ?? 0n), BigInt(code), name)
+      }
+    }
   )
 })

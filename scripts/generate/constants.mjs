@@ -18,7 +18,7 @@ export const readConstants = (path) => {
   const groups = new Map()
   const all = new Map()
   for (const [title, { bigint = false, except, headers, match }] of files.flatMap((file) =>
-    Object.entries(file.headers)
+    Object.entries(file.headers ?? {})
   )) {
     const constants = new Map()
     for (const architecture of supported) {

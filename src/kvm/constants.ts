@@ -182,6 +182,21 @@ export const KVM_REG_RISCV_TIMER = 0x4000000n
 export const KVM_REG_RISCV_TYPE_MASK = 0xff000000n
 export const KVM_REG_RISCV_TYPE_SHIFT = 0x18n
 
+// images
+
+export const EM_386 = 3
+export const EM_AARCH64 = 0xb7
+export const EM_ARM = 0x28
+export const EM_RISCV = 0xf3
+export const EM_X86_64 = 0x3e
+export const ET_DYN = 3
+export const ET_EXEC = 2
+export const PF_R = 4
+export const PF_W = 2
+export const PF_X = 1
+export const PT_LOAD = 1
+export const PT_NOTE = 4
+
 // capabilities
 
 export const KVM_CAP_ADJUST_CLOCK = 0x27
@@ -661,6 +676,8 @@ export const KVM_XEN_VCPU_ATTR_TYPE_VCPU_TIME_INFO = 1
 
 // younger than the headers, or in none
 
+export const GUEST_MEMFD_FLAG_INIT_SHARED = 2
+export const GUEST_MEMFD_FLAG_MMAP = 1
 export const KVM_ARM_FEATURE_ID_RANGE = 0
 export const KVM_ARM_FEATURE_ID_RANGE_SIZE = 0xc0
 export const KVM_ARM_VCPU_HAS_EL2 = 7

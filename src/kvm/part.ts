@@ -12,6 +12,8 @@ import * as Syscall from "../Syscall.ts"
 export interface Part {
   /** The scope of its maker. */
   readonly scope: Scope.Scope
+  /** What it is: whoever looks through parts knows the class. */
+  readonly value: unknown
   /** Ends the part; who comes second waits for the first. */
   readonly release: Effect.Effect<void>
 }
@@ -57,6 +59,7 @@ export const acquire = <A, E, R>(
           let ending: Deferred.Deferred<void> | undefined
           const part: Part = {
             scope: outer,
+            value: a,
             release: Effect.suspend(() => {
               if (ending !== undefined) return Deferred.await(ending)
               const end = Deferred.makeUnsafe<void>()

@@ -17,7 +17,7 @@ if (!("groupBy" in Map)) {
 
 export default defineConfig({
   test: {
-    include: ["test/**/*.test.ts"],
+    include: ["test/**/*.test.ts", "examples/**/*.test.ts"],
     // Descriptors, threads and mappings are counted for the whole process, so each file has one to itself.
     pool: "forks",
     testTimeout: 30_000,

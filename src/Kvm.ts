@@ -94,6 +94,16 @@ export * from "./kvm/interrupts.ts"
 export * from "./kvm/ioevent.ts"
 export * from "./kvm/irqchip.ts"
 export * from "./kvm/lapic.ts"
+export {
+  type Load,
+  layerVcpu,
+  layerVm,
+  type ModeOptions,
+  type VcpuLayerError,
+  type VcpuOptions,
+  type VmLayerError,
+  type VmOptions
+} from "./kvm/layers.ts"
 export * from "./kvm/machine.ts"
 export * from "./kvm/machine-check.ts"
 export * from "./kvm/memory.ts"
@@ -115,4 +125,5 @@ export * from "./kvm/tsc.ts"
 export { type CreateVcpuError, createVcpu, Vcpu } from "./kvm/vcpu.ts"
 export type { OptionalRequestError } from "./kvm/vcpu-request.ts"
 export { type CreateVmError, checkExtension, createVm, Vm } from "./kvm/vm.ts"
+export * as x86 from "./kvm/x86.ts"
 export * from "./kvm/xen.ts"

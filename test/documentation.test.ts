@@ -23,7 +23,7 @@ describe("examples in the documentation", () => {
     const folder = join(root, ".build", "documentation")
     rmSync(folder, { recursive: true, force: true })
     mkdirSync(folder, { recursive: true })
-    const examples = [...sources, "README.md"].flatMap((path) =>
+    const examples = [...sources, "README.md", "docs/guests.md"].flatMap((path) =>
       blocks(path)
         // The README's section on tests goes on from the one before.
         .filter((code) => code.includes("import "))

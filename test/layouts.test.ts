@@ -327,7 +327,7 @@ const ofArchitecture: Readonly<Record<string, readonly [Architecture, ReadonlyMa
   "kvm-riscv64.json": ["riscv64", structuresIn(Kvm.riscv64)]
 }
 
-const everywhere = structuresIn(Abi, Kvm)
+const everywhere = structuresIn(Abi, Kvm, Kvm.x86)
 
 /** Whose headers are asked about a subject, and our structures. */
 const placeOf = (file: string): readonly [Architecture | undefined, ReadonlyMap<string, AnyStruct>] =>
@@ -441,7 +441,7 @@ describe("the list of structures", () => {
       if (!known.has(value)) unlisted.push(path)
       for (const [name, field] of Object.entries(value.fields)) visit(`${path}.${name}`, field.layout)
     }
-    const modules = { ...library, "Kvm.aarch64": Kvm.aarch64, "Kvm.riscv64": Kvm.riscv64 }
+    const modules = { ...library, "Kvm.aarch64": Kvm.aarch64, "Kvm.riscv64": Kvm.riscv64, "Kvm.x86": Kvm.x86 }
     for (const [module, exported] of Object.entries(modules)) {
       for (const [name, value] of Object.entries(exported)) visit(`${module}.${name}`, value)
     }

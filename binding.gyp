@@ -7,6 +7,7 @@
         "native/arguments.cc",
         "native/attempt.cc",
         "native/call.cc",
+        "native/directories.cc",
         "native/filesystem.cc",
         "native/interrupt.cc",
         "native/loop.cc",
@@ -18,7 +19,8 @@
         "native/ring.cc",
         "native/signals.cc",
         "native/stub.cc",
-        "native/thread.cc"
+        "native/thread.cc",
+        "native/watch.cc"
       ],
       "include_dirs": ["<!(node -p \"require('node-addon-api').include_dir\")"],
       "defines": ["NAPI_VERSION=8", "NAPI_DISABLE_CPP_EXCEPTIONS", "NODE_ADDON_API_DISABLE_DEPRECATED"],

@@ -11,6 +11,7 @@
 #include "ring.h"
 #include "signals.h"
 #include "thread.h"
+#include "watch.h"
 
 namespace effect_linux {
 
@@ -48,6 +49,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   InitSignals(env, exports);
   InitThread(env, exports);
   InitReadiness(env, exports);
+  InitWatch(env, exports);
   InitRing(env, exports);
   napi_add_async_cleanup_hook(env, OnEnvironmentGone, environment, nullptr);
   return exports;

@@ -5,6 +5,7 @@
 #include <linux/fanotify.h>
 #include <poll.h>
 #include <sys/file.h>
+#include <sys/ioctl.h>
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -25,14 +26,49 @@
 namespace effect_linux {
 
 namespace {
+
 std::atomic<bool> asks_for_permission{false};
+
+// How often a call was made that may change how calls on a descriptor wait: what was found out before the last one is to
+// be found out again.
+std::atomic<uint32_t> manners_changed{1};
+
 }  // namespace
 
 bool AsksForPermission() { return asks_for_permission.load(std::memory_order_relaxed); }
 
-void NoteCall(long number, long first_argument, long result) {
-  if (number != __NR_fanotify_init || result < 0) return;
-  if ((first_argument & (FAN_CLASS_CONTENT | FAN_CLASS_PRE_CONTENT)) != 0) asks_for_permission = true;
+uint32_t MannersChanged() { return manners_changed.load(std::memory_order_relaxed); }
+
+bool NoteCall(const SystemCall& call, long result) {
+  switch (call.number) {
+    case __NR_fanotify_init:
+      if (result >= 0 && (call.arguments[0] & (FAN_CLASS_CONTENT | FAN_CLASS_PRE_CONTENT)) != 0) {
+        asks_for_permission = true;
+      }
+      return false;
+    case __NR_fcntl:
+      if (call.arguments[1] != F_SETFL) return false;
+      break;
+    case __NR_ioctl:
+      if (call.arguments[1] != FIONBIO) return false;
+      break;
+    case __NR_setsockopt:
+      if (call.arguments[1] != SOL_SOCKET) return false;
+      break;
+#ifdef __NR_dup2
+    case __NR_dup2:
+#endif
+    case __NR_dup3:
+    case __NR_close:
+    case __NR_close_range: break;
+    default: return false;
+  }
+  manners_changed++;
+  return true;
+}
+
+void TellManners(napi_env env) {
+  Environment::Get(env)->words[kManners] = static_cast<int32_t>(MannersChanged());
 }
 
 int Traits(Trial* trial) {
@@ -243,12 +279,17 @@ Status Send(Trial* trial, int place, bool writes) {
   return HasTimeout(fd, true) ? Status::kPartly : Status::kPartlyNotReady;
 }
 
+int TypeOf(long fd) {
+  int type = 0;
+  socklen_t length = sizeof type;
+  return getsockopt(static_cast<int>(fd), SOL_SOCKET, SO_TYPE, &type, &length) == 0 ? type : -1;
+}
+
 // A message of several pieces: what is left of one that was sent in part cannot be told apart from its control data, so
 // only whole messages are tried.
 Status SendMessage(Trial* trial) {
-  int type = 0;
-  socklen_t length = sizeof type;
-  if (getsockopt(trial->fd(), SOL_SOCKET, SO_TYPE, &type, &length) != 0) return Answer(trial, Invoke(trial->call));
+  const int type = TypeOf(trial->fd());
+  if (type < 0) return Answer(trial, Invoke(trial->call));
   if (type == SOCK_STREAM && ((*trial)[2] & MSG_DONTWAIT) == 0 && !NonBlocking(trial->fd())) return Status::kWouldWait;
   return Send(trial, 2, true);
 }
@@ -355,7 +396,9 @@ napi_value TryNow(napi_env env, napi_callback_info info) {
       (vectors.empty() || static_cast<unsigned long>(trial.call.arguments[2]) > vectors.front().size())) {
     return nullptr;
   }
-  trial.traits = scratch[0];
+  // How things stood before: what is known of it by waiting is known up to then.
+  scratch[kManners] = static_cast<int32_t>(MannersChanged());
+  trial.traits = scratch[0] & ~trait::kEmptied;
   trial.env = env;
   trial.count = count;
   trial.values = values;
@@ -412,6 +455,62 @@ napi_value TransferNow(napi_env env, napi_callback_info info) {
   return nullptr;
 }
 
+// exchange(buffer): an attempt of sendto or recvfrom without an address, on one piece of memory. Its words go in and the
+// result comes out through `scratch`, as integers from the third on: number, descriptor, count, flags, result; and one
+// more, in and out: MannersChanged() when it was known that the socket's calls wait, and without a timeout. It is for
+// sockets and the plain flags; status -1 says that it is no such case.
+napi_value Exchange(napi_env env, napi_callback_info info) {
+  size_t count = 1;
+  napi_value value;
+  void* data = nullptr;
+  napi_get_cb_info(env, info, &count, &value, nullptr, &data);
+  auto* scratch = static_cast<int32_t*>(data);
+  int32_t* words = scratch + 2;
+  constexpr int kNot = -1;
+  scratch[1] = kNot;
+  const long number = words[0], fd = words[1], wanted = words[2], flags = words[3];
+  if ((flags & ~MSG_NOSIGNAL) != 0 || wanted < 1) return nullptr;
+  int traits = scratch[0];
+  if ((traits & trait::kKnown) == 0) {
+    if ((traits & trait::kLearn) == 0) return nullptr;
+    traits = FindTraits(static_cast<int>(fd));
+    scratch[0] = traits;
+  }
+  if ((traits & trait::kSocket) == 0) return nullptr;
+  napi_typedarray_type type;
+  size_t length = 0;
+  void* memory = nullptr;
+  if (napi_get_typedarray_info(env, value, &type, &length, &memory, nullptr, nullptr) != napi_ok) return nullptr;
+  // Of others the length is not that in bytes; a detached one has none.
+  if (type != napi_uint8_array || length < static_cast<size_t>(wanted)) return nullptr;
+  const bool writes = number == __NR_sendto;
+  // Before it is asked: what changes meanwhile counts as changed after.
+  const auto now = static_cast<int32_t>(MannersChanged());
+  scratch[kManners] = now;
+  Trial trial;
+  trial.traits = writes ? traits : traits & ~trait::kEmptied;
+  trial.call = {number, {fd, reinterpret_cast<long>(memory), wanted, flags | MSG_DONTWAIT, 0, 0}};
+  trial.result = Invoke(trial.call);
+  Status status = Status::kAnswered;
+  if (trial.result == -EAGAIN) {
+    status = Status::kNotReady;
+    if (writes || words[5] != now) {
+      status = NonBlocking(fd) ? Status::kAnswered : Wait(&trial, writes);
+      if (status == Status::kNotReady) words[5] = now;
+      if (TypeOf(fd) == SOCK_STREAM) trial.traits |= trait::kStream;
+    }
+  } else if (writes && trial.result >= 0 && trial.result < wanted && !NonBlocking(fd)) {
+    status = HasTimeout(fd, true) ? Status::kPartly : Status::kPartlyNotReady;
+  } else if (!writes && trial.result > 0 && trial.result < wanted && (trial.traits & trait::kStream) != 0) {
+    trial.traits |= trait::kEmptied;
+  }
+  scratch[0] = trial.traits;
+  scratch[1] = static_cast<int32_t>(status);
+  const bool nothing = status == Status::kWouldWait || status == Status::kNotReady;
+  words[4] = nothing ? 0 : static_cast<int32_t>(trial.result);
+  return nullptr;
+}
+
 // traitsOf(fd): what is known of a descriptor.
 napi_value GetTraits(napi_env env, napi_callback_info info) {
   size_t count = 1;
@@ -445,10 +544,12 @@ void InitAttempt(napi_env env, napi_value exports) {
   napi_value buffer;
   napi_create_arraybuffer(env, 64, &scratch, &buffer);
   memset(scratch, 0, 64);
+  Environment::Get(env)->words = static_cast<int32_t*>(scratch);
   Environment::Get(env)->scratch.Set(env, buffer);
   const napi_property_descriptor properties[] = {
       {"attempt", nullptr, TryNow, nullptr, nullptr, nullptr, napi_enumerable, scratch},
       {"transfer", nullptr, TransferNow, nullptr, nullptr, nullptr, napi_enumerable, scratch},
+      {"exchange", nullptr, Exchange, nullptr, nullptr, nullptr, napi_enumerable, scratch},
       {"traitsOf", nullptr, GetTraits, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
       {"kindByTable", nullptr, GetKindByTable, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
       {"scratch", nullptr, nullptr, nullptr, nullptr, buffer, napi_enumerable, nullptr},

@@ -5,6 +5,8 @@
 
 #include <node_api.h>
 
+#include <cstdint>
+
 #include "stub.h"
 
 namespace effect_linux {
@@ -21,7 +23,16 @@ enum class Status {
 // Whether this process was ever given a fanotify group that is asked for permission. From then on opening and reading
 // files may wait for an answer that only this process can give, so they are made elsewhere.
 bool AsksForPermission();
-void NoteCall(long number, long first_argument, long result);
+
+// To be told of every call that was made. True where it may have changed how others wait: a flag or timeout of theirs, or
+// which file their number is.
+bool NoteCall(const SystemCall& call, long result);
+
+// How often that was so. JavaScript has the number beside the answers of attempts, in a word of its own: as it was before
+// the last of them, or after the last such call of its own.
+uint32_t MannersChanged();
+void TellManners(napi_env env);
+constexpr int kManners = 14;
 
 // A call under way.
 struct Trial {

@@ -16,7 +16,9 @@ napi_value CallWithMemory(napi_env env, size_t count, const napi_value* values) 
   SystemCall call;
   std::vector<std::vector<iovec>> vectors;
   if (!DecodeCall(env, count, values, &call, &vectors)) return nullptr;
-  return MakeResult(env, Invoke(call));
+  const long result = Invoke(call);
+  if (NoteCall(call, result)) TellManners(env);
+  return MakeResult(env, result);
 }
 
 // call(number, ...arguments): the raw door.
@@ -27,7 +29,7 @@ napi_value Call(napi_env env, napi_callback_info info) {
   SystemCall call;
   if (DecodeNumbers(env, count, values, &call)) {
     const long result = Invoke(call);
-    NoteCall(call.number, call.arguments[0], result);
+    if (NoteCall(call, result)) TellManners(env);
     return MakeResult(env, result);
   }
   return CallWithMemory(env, count, values);

@@ -16,6 +16,7 @@ class Loop;
 class MappedMemory;
 class Readiness;
 class Runner;
+class Watches;
 struct Ring;
 
 // A strong napi_ref. Its owner clears it on the JavaScript thread: there is no destructor, as the last owner of what
@@ -54,10 +55,12 @@ struct Environment {
 
   Reference uint8_array;         // the constructor
   Reference scratch;             // what goes in and out beside the arguments of an attempt
+  int32_t* words = nullptr;       // its memory
   Reference shared_byte_length;  // SharedArrayBuffer.prototype's byteLength getter
   std::shared_ptr<Loop> loop;
   std::shared_ptr<Runner> runner;
   std::shared_ptr<Readiness> readiness;
+  std::shared_ptr<Watches> watches;
   std::shared_ptr<MappedMemory> mapped;
   // Descriptors that JavaScript holds in a scope. A worker that is terminated runs no finalizers: what is left here is
   // closed when its environment goes.

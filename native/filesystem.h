@@ -30,6 +30,8 @@ constexpr int kCloseHere = 64;      // closing does not wait, but for what must 
 constexpr int kLocal = 128;         // on a local file system: metadata does not wait
 constexpr int kMemory = 256;        // on a file system in memory
 constexpr int kSocket = 512;        // a socket: whether it lingers must be looked at before it is closed here
+constexpr int kStream = 4096;      // a socket of a stream
+constexpr int kEmptied = 2048;     // such a socket whose last receive came back short: there may be nothing more
 constexpr int kLearn = 1024;        // in only: find them out even if this call could do without
 }  // namespace trait
 

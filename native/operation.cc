@@ -7,6 +7,8 @@
 #include <csignal>
 #include <cstring>
 
+#include "attempt.h"
+#include "directories.h"
 #include "interrupt.h"
 
 namespace effect_linux {
@@ -105,6 +107,7 @@ bool Operation::Prepare(napi_env env, Arguments* arguments, uint32_t directions,
   bool vectored = false;
   bool enough = true;
   call.number = arguments->number;
+  reads_directories = (directions & kReadsDirectories) != 0;
   done_before = done;
   // Words first: how much of a buffer is used may stand in one.
   for (size_t i = 0; i < arguments->count; i++) call.arguments[i] = arguments->list[i].word;
@@ -184,7 +187,7 @@ void Operation::Run() {
     state = State::kRunning;
     thread = pthread_self();
   }
-  const long value = InvokeInterruptible(&cancelled, call);
+  const long value = reads_directories ? ReadDirectories(&cancelled, call) : InvokeInterruptible(&cancelled, call);
   bool signalled;
   {
     std::lock_guard<std::mutex> lock(mutex);
@@ -197,6 +200,7 @@ void Operation::Run() {
 }
 
 void Operation::Finish(long value) {
+  if (!reads_directories) NoteCall(call, value);
   result = done_before == 0 ? value : value < 0 ? done_before : done_before + value;
   state = State::kDone;
 }

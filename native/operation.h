@@ -30,6 +30,9 @@ enum class Direction : uint32_t {
   kOutCount = 3  // it writes as many bytes as the call returns
 };
 
+// Beside the directions: it is no call but ReadDirectories.
+constexpr uint32_t kReadsDirectories = 1U << 31;
+
 // Memory lent to an operation. JavaScript can give a buffer away (transfer it, let WebAssembly grow it) while the
 // kernel works, so the kernel gets a copy and the buffer gets the bytes back on the JavaScript thread, if it is still
 // there. Shared memory cannot be given away; it is passed itself, as futex and friends need.
@@ -49,6 +52,7 @@ struct Operation {
 
   uint32_t id = 0;
   SystemCall call{};
+  bool reads_directories = false;
   long done_before = 0;  // bytes that an inline attempt transferred
   std::vector<Loan> loans;
   std::vector<std::vector<iovec>> vectors;

@@ -5,12 +5,14 @@
 import * as Arr from "effect/Array"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import type * as Pull from "effect/Pull"
+import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as errors from "../errors/calls.ts"
 import type { PathLike } from "../internal/arguments.ts"
 import * as constants from "../internal/constants.ts"
-import { runOn } from "../internal/descriptor.ts"
+import { type Descriptor, runOn } from "../internal/descriptor.ts"
 import * as Syscall from "../Syscall.ts"
 import * as describe from "../syscall/descriptions.ts"
 import { cwd, type File, own } from "./model.ts"
@@ -76,6 +78,9 @@ export const entryType = (type: number): EntryType => entryTypes[type] ?? "unkno
 /** What is read of a directory at once: some two thousand entries. */
 export const direntBytes = 64 * 1024
 
+/** The same of one that has shown to be large: what is made of it at once takes a few milliseconds. */
+const manyDirentBytes = 256 * 1024
+
 /**
  * The entries of a directory, in the file system's order, without `.` and `..`.
  *
@@ -97,22 +102,48 @@ export const direntBytes = 64 * 1024
  * @since 0.1.0
  */
 export const entries = (directory: File<unknown>): Stream.Stream<Entry, errors.Getdents64Error | errors.LseekError> =>
-  Stream.fromPull(
-    Effect.map(seek(directory, Seek.start(0)), () => {
-      const self = own(directory)
-      const buffer = new Uint8Array(direntBytes)
-      const pull: Pull.Pull<Arr.NonEmptyReadonlyArray<Entry>, errors.Getdents64Error> = Effect.flatMap(
-        runOn(self, describe.getdents64(self.fd, buffer)),
-        (length) => {
-          if (length === 0) return Cause.done()
-          const found: Array<Entry> = []
-          eachDirent(buffer, length, (name, type, inode) => found.push({ name, type: entryType(type), inode }))
-          return Arr.isArrayNonEmpty(found) ? Effect.succeed(found) : pull
-        }
-      )
-      return pull
+  Stream.unwrap(
+    Effect.gen(function* () {
+      yield* seek(directory, Seek.start(0))
+      const scope = yield* Effect.scope
+      return Stream.fromPull(Effect.succeed(pullFrom(own(directory), scope)))
     })
   )
+
+const pullFrom = (
+  self: Descriptor,
+  scope: Scope.Scope
+): Pull.Pull<Arr.NonEmptyReadonlyArray<Entry>, errors.Getdents64Error> => {
+  let buffer = new Uint8Array(direntBytes)
+  let spare: Uint8Array<ArrayBuffer> | undefined
+  let ahead: Fiber.Fiber<number, errors.Getdents64Error> | undefined
+  const read = () => runOn(self, describe.getdents64(self.fd, buffer))
+  const pull: Pull.Pull<Arr.NonEmptyReadonlyArray<Entry>, errors.Getdents64Error> = Effect.flatMap(
+    Effect.suspend(() => (ahead === undefined ? read() : Fiber.join(ahead))),
+    (length) => {
+      ahead = undefined
+      if (length === 0) return Cause.done()
+      const full = buffer
+      const found: Array<Entry> = []
+      const decode = () =>
+        eachDirent(full, 0, length, (name, type, inode) => found.push({ name, type: entryType(type), inode }))
+      const tell = () => (Arr.isArrayNonEmpty(found) ? Effect.succeed(found) : pull)
+      if (length <= full.length / 2) {
+        decode()
+        return tell()
+      }
+      // There is more, by all appearances: it is read while what there is is looked at.
+      buffer = spare ?? new Uint8Array(manyDirentBytes)
+      spare = full.length === manyDirentBytes ? full : undefined
+      return Effect.flatMap(Effect.forkIn(read(), scope, { startImmediately: true }), (fiber) => {
+        ahead = fiber
+        decode()
+        return tell()
+      })
+    }
+  )
+  return pull
+}
 
 // ---------------------------------------------------------------------------------------------------------------------
 // making

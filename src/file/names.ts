@@ -24,14 +24,15 @@ const dot = 0x2e
 const together = 2048
 
 /**
- * Calls `take` with each entry that lies in the first `length` bytes, but `.` and `..`.
+ * Calls `take` with each entry that lies between two places of a buffer, but `.` and `..`.
  *
  * Written for speed: a directory tree is read as fast as its names can be made strings, and a string of many names at
  * once takes a tenth of the time.
  */
 export const eachDirent = (
   buffer: Uint8Array<ArrayBuffer>,
-  length: number,
+  from: number,
+  to: number,
   take: (name: string | Uint8Array, type: number, inode: bigint) => void
 ): void => {
   const view = new DataView(buffer.buffer, buffer.byteOffset, buffer.byteLength)
@@ -39,10 +40,10 @@ export const eachDirent = (
   let text = ""
   let textFrom = 0
   let textTo = 0
-  for (let at = 0; at + nameAt < length; ) {
+  for (let at = from; at + nameAt < to; ) {
     const next = at + view.getUint16(at + d_reclen.offset, true)
     // An answer that nobody's kernel gives, but a test may.
-    if (next <= at + nameAt || next > length) return
+    if (next <= at + nameAt || next > to) return
     const start = at + nameAt
     let end = start
     let all = 0
@@ -51,12 +52,28 @@ export const eachDirent = (
     if (!isDots) {
       if (end > textTo) {
         textFrom = start
-        textTo = Math.min(length, start + together)
+        textTo = Math.min(to, start + together)
         text = bytes.toString("latin1", textFrom, textTo)
       }
       const name = all < 0x80 ? text.slice(start - textFrom, end - textFrom) : decodeName(buffer.subarray(start, end))
       take(name, buffer[at + d_type.offset] ?? 0, view.getBigUint64(at + d_ino.offset, true))
     }
     at = next
+  }
+}
+
+/** Calls `take` with the type of each entry, `.` and `..` among them. */
+export const eachType = (
+  buffer: Uint8Array<ArrayBuffer>,
+  from: number,
+  to: number,
+  take: (type: number) => void
+): void => {
+  const view = new DataView(buffer.buffer, buffer.byteOffset, buffer.byteLength)
+  for (let at = from; at + nameAt < to; ) {
+    take(buffer[at + d_type.offset] ?? 0)
+    const length = view.getUint16(at + d_reclen.offset, true)
+    if (length <= nameAt - d_ino.offset) return
+    at += length
   }
 }

@@ -2,15 +2,26 @@
  * Sending and receiving bytes. With control messages and descriptors: socket-messages.ts.
  */
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as errors from "../errors/calls.ts"
 import { codes } from "../errors/errnos.ts"
 import type { Buffer } from "../internal/arguments.ts"
 import { MSG_NOSIGNAL } from "../internal/constants.ts"
 import { runOn } from "../internal/descriptor.ts"
+import { Exchange, type ExchangeKind } from "../internal/exchange.ts"
+import { evaluatedDirectly, type Fiber, Primitive } from "../internal/invoke.ts"
+import { nr } from "../internal/nr.ts"
 import * as SocketAddress from "../SocketAddress.ts"
 import * as describe from "../syscall/sockets.ts"
 import { own } from "./model.ts"
 import type { Socket } from "./socket.ts"
+
+const sending: ExchangeKind<errors.SendtoError> = {
+  nr: nr.sendto,
+  describe: (fd, buffer, flags) => describe.sendto(fd, buffer, flags, null)
+}
+
+const receiving: ExchangeKind<errors.RecvfromError> = { nr: nr.recvfrom, describe: describe.recv }
 
 /**
  * Sends bytes over a socket that is connected; returns how many, which on a stream may be fewer: see {@link sendAll}.
@@ -22,9 +33,7 @@ import type { Socket } from "./socket.ts"
  * @since 0.1.0
  */
 export const send = (socket: Socket, bytes: Buffer, flags = 0): Effect.Effect<number, errors.SendtoError> =>
-  Effect.suspend(() =>
-    runOn(own(socket), describe.sendto(own(socket).fd, bytes, describe.withFlag(flags, MSG_NOSIGNAL), null))
-  )
+  new Exchange(sending, own(socket), bytes, describe.withFlag(flags, MSG_NOSIGNAL))
 
 /**
  * Sends all of some bytes over a stream, going on where a send was short.
@@ -35,11 +44,36 @@ export const send = (socket: Socket, bytes: Buffer, flags = 0): Effect.Effect<nu
  * @since 0.1.0
  */
 export const sendAll = (socket: Socket, bytes: Uint8Array, flags = 0): Effect.Effect<void, errors.SendtoError> =>
-  Effect.flatMap(send(socket, bytes, flags), (count) => {
-    if (count === bytes.length) return Effect.void
-    if (count > 0) return sendAll(socket, bytes.subarray(count), flags)
+  new SendAll(socket, bytes, flags)
+
+class SendAll extends Primitive<void, errors.SendtoError> {
+  readonly socket: Socket
+  readonly bytes: Uint8Array
+  readonly flags: number
+
+  constructor(socket: Socket, bytes: Uint8Array, flags: number) {
+    super()
+    this.socket = socket
+    this.bytes = bytes
+    this.flags = flags
+  }
+
+  evaluate(fiber: Fiber): Effect.Effect<void, errors.SendtoError> {
+    const { bytes, flags, socket } = this
+    const first = new Exchange(sending, own(socket), bytes, describe.withFlag(flags, MSG_NOSIGNAL)).now(fiber)
+    // Most often the kernel takes all of it at once.
+    return typeof first === "number" ? this.after(first) : Effect.flatMap(first, (count) => this.after(count))
+  }
+
+  private after(count: number): Effect.Effect<void, errors.SendtoError> {
+    const { bytes, flags, socket } = this
+    if (count === bytes.length) return Exit.void
+    if (count > 0) return new SendAll(socket, bytes.subarray(count), flags)
     return Effect.fail(errors.sendto.make(codes.EIO, undefined, own(socket).fd, "the kernel took no bytes"))
-  })
+  }
+}
+
+evaluatedDirectly(SendAll)
 
 /**
  * Sends a datagram to an address; returns the number of bytes. `flags` as for {@link send}.
@@ -69,7 +103,7 @@ export const sendTo = (
  * @since 0.1.0
  */
 export const recv = (socket: Socket, buffer: Buffer, flags = 0): Effect.Effect<number, errors.RecvfromError> =>
-  Effect.suspend(() => runOn(own(socket), describe.recv(own(socket).fd, buffer, flags)))
+  new Exchange(receiving, own(socket), buffer, flags)
 
 /**
  * What {@link recvFrom} received.

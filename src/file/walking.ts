@@ -12,12 +12,14 @@ import { codes } from "../errors/errnos.ts"
 import type { PathLike } from "../internal/arguments.ts"
 import * as constants from "../internal/constants.ts"
 import { Descriptor, retire, runOn } from "../internal/descriptor.ts"
+import { eachRecord, type Manner, Outcome, readDirectories } from "../internal/directories.ts"
 import { type Description, run } from "../internal/invoke.ts"
+import { Kernel, Trampoline } from "../internal/trampoline.ts"
 import * as Syscall from "../Syscall.ts"
 import * as describe from "../syscall/descriptions.ts"
 import { direntBytes, type Entry, type EntryType, entryType } from "./directories.ts"
 import { cwd, type File, own } from "./model.ts"
-import { eachDirent } from "./names.ts"
+import { eachDirent, eachType } from "./names.ts"
 
 /**
  * What reading a directory of a tree fails with.
@@ -80,6 +82,8 @@ interface Directory {
   /** From the first directory. */
   readonly path: string | Uint8Array
   descriptor: Descriptor | undefined
+  /** It is read by itself, piece by piece. */
+  isLarge: boolean
   /** Which directory it is; known only where links are followed. */
   identity: string | undefined
   error: WalkError | undefined
@@ -125,6 +129,10 @@ class Walk {
   readonly stack: Array<Directory> = []
   readonly open: Set<Descriptor> = new Set()
   readonly buffers: Array<Uint8Array<ArrayBuffer>> = []
+  /** Room for groups of directories, likewise. */
+  readonly answers: Array<Uint8Array<ArrayBuffer>> = []
+  /** How many directories make a group: fewer where they take long to read. */
+  together = 16
   root: Descriptor | undefined
   found: Array<WalkEntry> = []
   /** Whether this kernel has openat2. */
@@ -224,6 +232,7 @@ const take = (walk: Walk, within: Directory, entry: WalkEntry): void => {
     depth: entry.depth,
     path: join(within.path, entry.name),
     descriptor: undefined,
+    isLarge: false,
     identity: undefined,
     error: undefined,
     pending: 1
@@ -263,6 +272,139 @@ const lookAt = (
     take(walk, within, type === entry.type ? entry : { ...entry, type })
   })
 
+// ---------------------------------------------------------------------------------------------------------------------
+// many at once
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** Room for the entries of a group of directories: what is made of them at once takes about a millisecond. */
+const answerBytes = 128 * 1024
+
+/** How many directories are in a group, where they are read quickly. */
+const mostTogether = 64
+/** How many are read for one pull, at most; or as many at the same time as are allowed. */
+const mostAtOnce = 128
+
+/**
+ * Directories that can be read in groups, the last ones of the stack: they need not be looked at more closely, and their
+ * paths are not too long.
+ */
+const grouped = (walk: Walk, concurrency: number): ReadonlyArray<Array<Directory>> => {
+  const groups: Array<Array<Directory>> = []
+  const { stack, together } = walk
+  const most = Math.min(concurrency, Math.max(2, Math.floor(mostAtOnce / together)))
+  // As many groups as are read at the same time, rather than few large ones.
+  const size = Math.min(together, Math.ceil(stack.length / Math.min(most, usualGroups)))
+  while (groups.length < most) {
+    const group: Array<Directory> = []
+    while (group.length < size) {
+      const last = stack[stack.length - 1]
+      if (last === undefined || !canBeGrouped(walk, last)) break
+      group.push(last)
+      stack.pop()
+    }
+    if (group.length === 0) break
+    groups.push(group)
+  }
+  return groups
+}
+
+/** Into how many groups they are divided where there are few. */
+const usualGroups = 2
+
+const canBeGrouped = ({ options }: Walk, { descriptor, isLarge, path }: Directory): boolean =>
+  descriptor === undefined && !isLarge && options.followLinks !== true && path.length * 3 <= longestPath
+
+/** The last ones of the stack that have to be read one by one. */
+const alone = (walk: Walk, concurrency: number, canGroup: boolean): Array<Directory> => {
+  const { stack } = walk
+  let from = stack.length
+  for (; from > 0 && stack.length - from < concurrency; from--) {
+    const directory = stack[from - 1]
+    if (canGroup && directory !== undefined && canBeGrouped(walk, directory)) break
+  }
+  return stack.splice(from)
+}
+
+/** Reads a group of directories as far as the time goes, and sees to what comes of it. */
+const advanceGroup = (walk: Walk, root: Descriptor, group: Array<Directory>): Effect.Effect<void, WalkError> =>
+  Effect.suspend(() => {
+    const manner = mannerOf(walk)
+    const answer = walk.answers.pop() ?? new Uint8Array(answerBytes)
+    const paths = group.map(({ path }) => bytesOf(path))
+    return Effect.flatMap(readDirectories(root, manner, paths, answer), (length) => {
+      let done = 0
+      const failures: Array<readonly [Directory, WalkError]> = []
+      if (length >= 0) {
+        eachRecord(answer, length, (outcome, from, to) => {
+          const directory = group[done++]
+          if (directory === undefined) return
+          if (outcome === codes.ENOSYS && manner.openat2) {
+            // By itself it is opened in the older way, or fails.
+            if (walk.options.sameMount !== true) walk.hasOpenat2 = false
+            directory.isLarge = true
+            walk.stack.push(directory)
+          } else if (outcome === Outcome.tooMuch || (outcome === 0 && isUnclear(answer, from, to))) {
+            directory.isLarge = true
+            walk.stack.push(directory)
+          } else if (outcome === Outcome.complete) {
+            takeAll(walk, directory, answer, from, to)
+            settle(walk, directory)
+          } else {
+            failures.push([directory, errorOf(manner, directory, outcome)])
+          }
+        })
+      }
+      walk.answers.push(answer)
+      // What did not have its turn is next, and in smaller groups where that was for want of time.
+      for (let left = group.length - 1; left >= done; left--) {
+        const directory = group[left]
+        if (directory !== undefined) walk.stack.push(directory)
+      }
+      walk.together = done < group.length ? Math.max(1, done) : Math.min(mostTogether, walk.together * 2)
+      if (length < 0) return Effect.fail(errors.getdents64.make(-length, undefined, root.fd))
+      return Effect.forEach(failures, ([directory, error]) => failWith(walk, directory, error), { discard: true })
+    })
+  })
+
+const takeAll = (walk: Walk, directory: Directory, answer: Uint8Array<ArrayBuffer>, from: number, to: number): void => {
+  const path = join(walk.prefix, directory.path)
+  const depth = directory.depth + 1
+  const { found } = walk
+  // Most are no directories, and have names that are text.
+  const before = typeof path !== "string" || path === "" || path.endsWith("/") ? path : `${path}/`
+  eachDirent(answer, from, to, (name, number, inode) => {
+    const type = entryType(number)
+    const isText = typeof before === "string" && typeof name === "string"
+    const entry = { name, type, inode, path: isText ? before + name : join(path, name), depth }
+    if (type === "directory") take(walk, directory, entry)
+    else found.push(entry)
+  })
+}
+
+/** Whether the file system does not say of some entry what it is. */
+const isUnclear = (answer: Uint8Array<ArrayBuffer>, from: number, to: number): boolean => {
+  let found = false
+  eachType(answer, from, to, (number) => {
+    if (entryType(number) === "unknown") found = true
+  })
+  return found
+}
+
+const mannerOf = (walk: Walk): Manner => {
+  const { sameMount = false } = walk.options
+  const resolve = constants.RESOLVE_NO_SYMLINKS | (sameMount ? constants.RESOLVE_NO_XDEV : 0)
+  return { flags: directoryFlags | constants.O_NOFOLLOW, resolve, openat2: walk.hasOpenat2 }
+}
+
+const errorOf = ({ openat2 }: Manner, { path }: Directory, outcome: number): WalkError => {
+  if (outcome >= Outcome.reading) return errors.getdents64.make(outcome - Outcome.reading, path)
+  return openat2 ? errors.openat2.make(outcome, path) : errors.openat.make(outcome, path)
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// one by one
+// ---------------------------------------------------------------------------------------------------------------------
+
 /** How many reads of a directory are made before others have their turn. */
 const readsAtOnce = 4
 
@@ -272,7 +414,9 @@ const readSome = (walk: Walk, directory: Directory): Effect.Effect<boolean, Walk
     const { options, root } = walk
     if (root === undefined) return false
     const { followLinks = false } = options
-    const descriptor = directory.descriptor ?? (yield* openDirectory(walk, root, directory.path))
+    // All others are opened from the first one.
+    const isFirst = directory.entry === undefined
+    const descriptor = directory.descriptor ?? (isFirst ? root : yield* openDirectory(walk, root, directory.path))
     directory.descriptor = descriptor
     if (followLinks && directory.identity === undefined) {
       const status = describe.statx(descriptor.fd, "", constants.AT_EMPTY_PATH, constants.STATX_BASIC_STATS)
@@ -287,11 +431,10 @@ const readSome = (walk: Walk, directory: Directory): Effect.Effect<boolean, Walk
       const length = yield* runOn(descriptor, describe.getdents64(descriptor.fd, buffer))
       if (length === 0) {
         walk.buffers.push(buffer)
-        // All others are opened from the first one.
         if (descriptor !== root) yield* close(walk, descriptor)
         return false
       }
-      eachDirent(buffer, length, (name, number, inode) => {
+      eachDirent(buffer, 0, length, (name, number, inode) => {
         const type = entryType(number)
         const entry: WalkEntry = { name, type, inode, path: join(path, name), depth }
         if (type === "unknown" || (followLinks && type === "symbolicLink")) unclear.push(entry)
@@ -311,28 +454,45 @@ const advance = (walk: Walk, directory: Directory): Effect.Effect<void, WalkErro
       else settle(walk, directory)
       return Effect.void
     },
-    onFailure: (error) => {
-      const { errors: handling, sameMount } = walk.options
-      if (sameMount === true && error.errno === codes.EXDEV) {
-        settle(walk, directory)
-        return Effect.void
-      }
-      if (handling !== "report" || directory.entry === undefined) return Effect.fail(error)
-      directory.error = error
-      settle(walk, directory)
-      return directory.descriptor === undefined ? Effect.void : close(walk, directory.descriptor)
-    }
+    onFailure: (error) => failWith(walk, directory, error)
   })
 
+/** What becomes of a directory that cannot be read, or not to its end. */
+const failWith = (walk: Walk, directory: Directory, error: WalkError): Effect.Effect<void, WalkError> => {
+  const { errors: handling, sameMount } = walk.options
+  if (sameMount === true && error.errno === codes.EXDEV) {
+    settle(walk, directory)
+    return Effect.void
+  }
+  if (handling !== "report" || directory.entry === undefined) return Effect.fail(error)
+  directory.error = error
+  settle(walk, directory)
+  return directory.descriptor === undefined ? Effect.void : close(walk, directory.descriptor)
+}
+
 const pullFrom = (walk: Walk, concurrency: number): Pull.Pull<Arr.NonEmptyReadonlyArray<WalkEntry>, WalkError> => {
-  const pull: Pull.Pull<Arr.NonEmptyReadonlyArray<WalkEntry>, WalkError> = Effect.suspend(() => {
-    const next = walk.stack.splice(-concurrency)
-    if (next.length === 0) return Cause.done()
+  const pull: Pull.Pull<Arr.NonEmptyReadonlyArray<WalkEntry>, WalkError> = Effect.withFiber((fiber) => {
+    const { root, stack } = walk
+    if (stack.length === 0 || root === undefined) return Cause.done()
+    // Who stands in for the kernel is asked call by call.
+    const canGroup = fiber.getRef(Trampoline) instanceof Kernel
+    const groups = canGroup ? grouped(walk, concurrency) : []
+    const [group] = groups
+    const next = group === undefined ? alone(walk, concurrency, canGroup) : []
     const [only] = next
-    const reading =
-      next.length === 1 && only !== undefined
-        ? advance(walk, only)
-        : Effect.forEach(next, (directory) => advance(walk, directory), { concurrency: "unbounded", discard: true })
+    const all = { concurrency: "unbounded", discard: true } as const
+    let reading: Effect.Effect<void, WalkError>
+    if (group !== undefined) {
+      reading =
+        groups.length === 1
+          ? advanceGroup(walk, root, group)
+          : Effect.forEach(groups, (group) => advanceGroup(walk, root, group), all)
+    } else {
+      reading =
+        next.length === 1 && only !== undefined
+          ? advance(walk, only)
+          : Effect.forEach(next, (directory) => advance(walk, directory), all)
+    }
     return Effect.flatMap(reading, () => {
       const { found } = walk
       walk.found = []
@@ -403,7 +563,8 @@ export const walkAt = (
         entry: undefined,
         depth: 0,
         path: "",
-        descriptor: state.root,
+        descriptor: options.followLinks === true ? state.root : undefined,
+        isLarge: false,
         identity: undefined,
         error: undefined,
         pending: 1

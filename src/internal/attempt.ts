@@ -41,12 +41,16 @@ export const Trait = {
   memory: 256,
   socket: 512,
   /** Not found out yet, and to be found out by the first attempt. */
-  learn: 1024
+  learn: 1024,
+  /** A socket of a stream whose last receive came back short: there may be nothing more. */
+  emptied: 2048
 } as const
 
 /** What is known of a descriptor: bits of `Trait`. */
 export interface Traits {
   bits: number
+  /** `lastManners` when it was last known that calls on this socket wait, and without a timeout of its own. */
+  manners?: number
 }
 
 // Where the addon takes the traits from and leaves them, and leaves the status.
@@ -151,6 +155,12 @@ export const attempt5 = (
 
 const numbers = new Float64Array(native.scratch)
 
+/**
+ * How often a call was made that may have given a number to another file, or changed how its calls wait: as it was before
+ * the last attempt, or after the last such call of this thread.
+ */
+export const lastManners = (): number => scratch[14] ?? 0
+
 /** What `lastStatus` is where `transferNow` did nothing. */
 export const notTried = -1
 
@@ -174,4 +184,28 @@ export const transferNow = (
   native.transfer(buffer)
   traits.bits = scratch[0] ?? 0
   return numbers[5] ?? 0
+}
+
+/**
+ * The same for `sendto` and `recvfrom` without an address; `count` is below 2 GiB. That a socket's calls are to wait is
+ * looked up again only where something may have changed it since.
+ */
+export const exchangeNow = (
+  nr: number,
+  fd: number,
+  buffer: ArrayBufferView | ArrayBufferLike,
+  count: number,
+  flags: number,
+  traits: Traits
+): number => {
+  scratch[0] = traits.bits
+  scratch[2] = nr
+  scratch[3] = fd
+  scratch[4] = count
+  scratch[5] = flags
+  scratch[7] = traits.manners ?? 0
+  native.exchange(buffer)
+  traits.bits = scratch[0] ?? 0
+  traits.manners = scratch[7] ?? 0
+  return scratch[6] ?? 0
 }

@@ -7,11 +7,18 @@ import * as Exit from "effect/Exit"
 import { codes } from "../errors/errnos.ts"
 import type { CallErrors } from "../errors/registry.ts"
 import { Trait, type Traits } from "./attempt.ts"
+import { Watch } from "./engine/watches.ts"
 import { type Description, type Owner, run } from "./invoke.ts"
 import { native, type Result } from "./native.ts"
 import type { BlockingOptions, Thread } from "./trampoline.ts"
 
 export const TypeId = "~effect-linux/File" as const
+
+/** Something that waits on a descriptor. */
+export interface Waiting {
+  /** Makes the kernel give it up, as the descriptor is closed. */
+  readonly cancel: () => void
+}
 
 /** What calls are told by, made once for all calls on a descriptor, when there is one that waits. */
 class Hooks {
@@ -38,6 +45,7 @@ class Hooks {
 class OwnOptions implements BlockingOptions {
   readonly inlineFirst: boolean | undefined
   readonly traits: Traits
+  readonly watch: Watch | undefined
   readonly events: number | undefined
   readonly thread: Thread | undefined
   readonly directions: number | undefined
@@ -46,9 +54,10 @@ class OwnOptions implements BlockingOptions {
   readonly onInterrupt: (() => void) | undefined
   readonly onWaiting: (cancel: () => void) => () => void
 
-  constructor(options: BlockingOptions, traits: Traits, hooks: Hooks) {
+  constructor(options: BlockingOptions, traits: Traits, watch: Watch | undefined, hooks: Hooks) {
     this.inlineFirst = options.inlineFirst
     this.traits = traits
+    this.watch = watch
     this.events = options.events
     this.thread = options.thread
     this.directions = options.directions
@@ -63,20 +72,19 @@ export class Descriptor implements Owner {
   /** Only a type: see `File`. */
   declare readonly [TypeId]: (never_: never) => never
   readonly fd: number
-  /** No operation may begin any more. */
-  closed: boolean = false
   /** Whether the number is closed with the file; a borrowed one stays its owner's. */
   readonly owned: boolean
   readonly awaits: boolean
   /** What kind it is, found out by the first call that needs it. */
-  readonly traits: Traits = { bits: Trait.learn }
-  // What waits in the kernel, each with the function that calls it back: most often none or one, for which a set would
-  // cost more than the wait.
-  private first: (() => void) | undefined = undefined
-  private more: Set<() => void> | undefined = undefined
+  readonly traits: Traits = { bits: Trait.learn, manners: 0 }
+  // What waits in the kernel: most often none or one, for which a set would cost more than the wait.
+  private first: Waiting | undefined = undefined
+  private more: Set<Waiting> | undefined = undefined
   /** Told when the last of them has ended. */
   private onIdle: Array<() => void> | undefined = undefined
   private readonly hooks: Hooks
+  private isClosed = false
+  private watch: Watch | undefined = undefined
 
   constructor(fd: number, owned = true, awaits = false) {
     this.fd = fd
@@ -85,6 +93,24 @@ export class Descriptor implements Owner {
     this.hooks = new Hooks(this)
     // A worker that is terminated runs no finalizers: the addon closes what it left.
     if (owned) native.own(fd)
+  }
+
+  /** No operation may begin any more. */
+  get closed(): boolean {
+    return this.isClosed
+  }
+
+  set closed(is: boolean) {
+    this.isClosed = is
+    if (is) this.watch?.drop()
+    else this.watch?.keep()
+  }
+
+  /** How it is waited for; of one that is somebody else's it is not known when its number becomes another's. */
+  get watched(): Watch | undefined {
+    if (!this.owned) return undefined
+    this.watch ??= new Watch(this.fd)
+    return this.watch
   }
 
   /** Whether nothing waits on it. */
@@ -102,7 +128,7 @@ export class Descriptor implements Owner {
   callBack(idle: () => void): void {
     this.whenIdle(idle)
     const all = [...(this.first === undefined ? [] : [this.first]), ...(this.more ?? [])]
-    for (const cancel of all) cancel()
+    for (const waiting of all) waiting.cancel()
   }
 
   /** Calls `idle` when what waits has ended by itself. */
@@ -113,21 +139,30 @@ export class Descriptor implements Owner {
 
   /** Notes what waits; to be called with what it returns when the wait is over. */
   wait(cancel: () => void): () => void {
+    const waiting: Waiting = { cancel }
+    this.begun(waiting)
+    return () => this.ended(waiting)
+  }
+
+  /** Notes what waits. */
+  begun(waiting: Waiting): void {
     if (this.first === undefined) {
-      this.first = cancel
+      this.first = waiting
     } else {
       this.more ??= new Set()
-      this.more.add(cancel)
-    }
-    return () => {
-      if (this.first === cancel) this.first = undefined
-      else this.more?.delete(cancel)
-      if (this.isIdle) for (const told of this.onIdle?.splice(0) ?? []) told()
+      this.more.add(waiting)
     }
   }
 
+  /** Its wait is over. */
+  ended(waiting: Waiting): void {
+    if (this.first === waiting) this.first = undefined
+    else this.more?.delete(waiting)
+    if (this.onIdle !== undefined && this.isIdle) for (const told of this.onIdle.splice(0)) told()
+  }
+
   optionsFor(options: BlockingOptions): BlockingOptions {
-    return new OwnOptions(options, this.traits, this.hooks)
+    return new OwnOptions(options, this.traits, this.watched, this.hooks)
   }
 
   toString(): string {

@@ -10,9 +10,18 @@ import { codes } from "../errors/errnos.ts"
 import { type CallErrors, isErrorResult } from "../errors/registry.ts"
 import { attempt, lastStatus, lastTraits, Status, type Traits } from "./attempt.ts"
 import { POLLIN } from "./constants.ts"
+import type { Conclude } from "./engine/elsewhere.ts"
 import type { Argument, Result } from "./native.ts"
 import { nr } from "./nr.ts"
-import { type BlockingOptions, Direction, directions, Kernel, type Owner, Trampoline } from "./trampoline.ts"
+import {
+  type Attempted,
+  type BlockingOptions,
+  Direction,
+  directions,
+  Kernel,
+  type Owner,
+  Trampoline
+} from "./trampoline.ts"
 
 /** What a call was about, for its error. */
 export interface Subject {
@@ -170,6 +179,12 @@ export type Fiber = Parameters<Parameters<typeof Effect.withFiber<void>>[0]>[0]
 export interface Waiting {
   readonly args: ReadonlyArray<Argument>
   readonly result: Effect.Effect<Result, TypeError | RangeError> | undefined
+  /** What the kernel, asked not to wait, left to be done. */
+  readonly left: Left | undefined
+}
+
+interface Left extends Attempted {
+  readonly kernel: Kernel
 }
 
 /** What `begin` says of a call that was answered at once, and whose value is `answer`. */
@@ -186,7 +201,7 @@ export const takeAnswer = <A>(): A => {
 
 // A fiber gives way to others after so many operations, whatever each costs: a call counts as two of them, and each 4 KiB
 // that it transferred as one, so that the loop is not held up by many calls that are quick one by one.
-const charge = (fiber: Fiber, bytes: number): void => {
+export const charge = (fiber: Fiber, bytes: number): void => {
   const running: { currentOpCount: number } = fiber
   running.currentOpCount += 2 + (bytes > 0 ? bytes >>> 12 : 0)
 }
@@ -217,10 +232,10 @@ export const begin = <A, E>(
       if (lastStatus() === Status.answered) {
         result = first ?? 0
       } else {
-        const attempted = { status: lastStatus(), traits: lastTraits() }
+        const left = { kernel: trampoline, status: lastStatus(), traits: lastTraits(), answer: first }
         // Other memory than that of the attempt, which the next call may use.
         if (quick !== undefined) args = description.prepare()
-        result = trampoline.goOn(description.nr, args, options, owner, attempted, first)
+        return { args, result: undefined, left }
       }
     } else {
       args = description.prepare()
@@ -238,10 +253,28 @@ export const begin = <A, E>(
   } catch (thrown) {
     return refuse(errors, description.subject ?? noSubject, thrown)
   }
-  if (typeof result === "object") return { args, result }
-  if (result === -codes.EAGAIN && owner?.awaits === true) return { args, result: undefined }
+  if (typeof result === "object") return { args, result, left: undefined }
+  if (result === -codes.EAGAIN && owner?.awaits === true) return { args, result: undefined, left: undefined }
   return failed(description, result)
 }
+
+/** Goes on with a call whose first attempt was made by whoever calls this, and did not succeed. */
+export const continued = <A, E>(
+  kernel: Kernel,
+  description: Description<A, E>,
+  owner: Owner,
+  status: number,
+  answer: Result
+): Effect.Effect<A, E> => {
+  if (status === Status.answered && (answer !== -codes.EAGAIN || !owner.awaits)) return failed(description, answer)
+  const args = description.prepare()
+  const left = status === Status.answered ? undefined : { kernel, status, traits: owner.traits.bits, answer }
+  return goOn(description, owner, { args, result: undefined, left }, undefined)
+}
+
+/** What a call that waited answers when its file is closed. */
+export const closedMeanwhile = <E>(description: Description<unknown, E>, owner: Owner): Exit.Exit<never, E> =>
+  refuse(description.errors, { fd: owner.fd }, new Misuse(codes.EBADF, "the File was closed meanwhile"))
 
 // Written out, as spreading a list costs as much as a third of a call.
 const callWith = (trampoline: Trampoline, nr: number, args: ReadonlyArray<Argument>): Result => {
@@ -281,19 +314,30 @@ export const goOn = <A, E>(
       run(description, whileWaiting, owner)
     )
   }
-  if (waiting.result === undefined) return whenReady()
-  return Effect.matchEffect(whileWaiting === undefined ? waiting.result : whileWaiting(waiting.result), {
-    onFailure: (thrown) => refuse(errors, subject, thrown),
-    onSuccess: (late): Effect.Effect<A, E> => {
-      // The only way for a call on our side to be given up while its fiber goes on is that its file was closed.
-      if (owner?.closed === true && (late === -codes.EINTR || late === -codes.EBADF)) {
-        return refuse(errors, subject, new Misuse(codes.EBADF, "the File was closed meanwhile"))
-      }
-      if (owner?.awaits === true && late === -codes.EAGAIN) return whenReady()
-      return settle(errors, subject, description.decode, late, waiting.args)
+  const onFailure = (thrown: TypeError | RangeError) => refuse(errors, subject, thrown)
+  const onSuccess = (late: Result): Effect.Effect<A, E> => {
+    // The only way for a call on our side to be given up while its fiber goes on is that its file was closed.
+    if (owner?.closed === true && (late === -codes.EINTR || late === -codes.EBADF)) {
+      return refuse(errors, subject, new Misuse(codes.EBADF, "the File was closed meanwhile"))
     }
-  })
+    if (owner?.awaits === true && late === -codes.EAGAIN) return whenReady()
+    return settle(errors, subject, description.decode, late, waiting.args)
+  }
+  const conclude: Conclude<A, E> = (ended) =>
+    Exit.isSuccess(ended) ? onSuccess(ended.value) : Effect.matchEffect(ended, { onFailure, onSuccess })
+  const { args, left, result } = waiting
+  if (left !== undefined) {
+    const { kernel } = left
+    if (whileWaiting === undefined) return kernel.goOn(description.nr, args, options, owner, left, conclude)
+    // What becomes of the result is not part of the wait.
+    const late = kernel.goOn(description.nr, args, options, owner, left, asAnswer)
+    return Effect.flatMap(whileWaiting(late), conclude)
+  }
+  if (result === undefined) return whenReady()
+  return Effect.matchEffect(whileWaiting === undefined ? result : whileWaiting(result), { onFailure, onSuccess })
 }
+
+const asAnswer: Conclude<Exit.Exit<Result, TypeError | RangeError>, never> = (ended) => Exit.succeed(ended)
 
 // ---------------------------------------------------------------------------------------------------------------------
 // running
@@ -311,27 +355,45 @@ const canSucceedWith = (fiber: object): fiber is Succeeding =>
   "succeedWith" in fiber && typeof fiber.succeedWith === "function"
 
 /** Goes on with the value of a call that was answered. That way is not promised, and so only used where there is one. */
-export const succeed = (fiber: Fiber): Effect.Effect<never> => {
-  const value = takeAnswer<never>()
-  return canSucceedWith(fiber) ? fiber.succeedWith(value) : Exit.succeed(value)
-}
+export const succeed = (fiber: Fiber): Effect.Effect<never> => succeedWith(fiber, takeAnswer<never>())
+
+export const succeedWith = <A>(fiber: Fiber, value: A): Effect.Effect<A> =>
+  canSucceedWith(fiber) ? fiber.succeedWith(value) : Exit.succeed(value)
 
 interface Runs<out A, out E, out R> {
   readonly evaluate: (fiber: Fiber) => Effect.Effect<A, E, R>
 }
 
+const evaluating = function (
+  this: Runs<unknown, unknown, unknown>,
+  fiber: Fiber
+): Effect.Effect<unknown, unknown, unknown> {
+  return this.evaluate(fiber)
+}
+
+const primitive = Effectable.Prototype<Effect.Effect<unknown, unknown, unknown> & Runs<unknown, unknown, unknown>>({
+  label: "Syscall",
+  evaluate: evaluating
+})
+
+/** Under what the fiber finds that. */
+const evaluateKey = Reflect.ownKeys(primitive).find((key) => Reflect.get(primitive, key) === evaluating)
+
 /** An effect of our own kind: what `Effectable.Class` is, but with the fiber at hand. */
 export const Primitive: new <A, E, R = never>() => Effect.Effect<A, E, R> = (() => {
   class Base {}
-  const effect = Effectable.Prototype<Effect.Effect<unknown, unknown, unknown> & Runs<unknown, unknown, unknown>>({
-    label: "Syscall",
-    evaluate(fiber) {
-      return this.evaluate(fiber)
-    }
-  })
-  Object.setPrototypeOf(Base.prototype, effect)
+  Object.setPrototypeOf(Base.prototype, primitive)
   return Base as unknown as new <A, E, R = never>() => Effect.Effect<A, E, R>
 })()
+
+/**
+ * Has the fiber call the `evaluate` of a class by itself, and not through a function that calls those of all of them: for
+ * classes whose effects are run most.
+ */
+export const evaluatedDirectly = (Class: { readonly prototype: Runs<unknown, unknown, unknown> }): void => {
+  if (evaluateKey === undefined) return
+  Object.defineProperty(Class.prototype, evaluateKey, { value: Class.prototype.evaluate })
+}
 
 class Run<A, E> extends Primitive<A, E> implements Runs<A, E, never> {
   readonly description: Description<A, E>
@@ -352,6 +414,8 @@ class Run<A, E> extends Primitive<A, E> implements Runs<A, E, never> {
     return "args" in begun ? goOn(this.description, this.owner, begun, this.whileWaiting) : begun
   }
 }
+
+evaluatedDirectly(Run)
 
 /**
  * Runs a described call: inline first or elsewhere, as its options say.

@@ -48,6 +48,8 @@ export interface Native {
    * see `transferNow`. Leaves the status -1 where it is no such case, and nothing was done.
    */
   transfer(buffer: ArrayBufferView | ArrayBufferLike): void
+  /** The same for `sendto` and `recvfrom` without an address: see `exchangeNow`. */
+  exchange(buffer: ArrayBufferView | ArrayBufferLike): void
   /** The traits of a descriptor, found without asking its file system. */
   traitsOf(fd: number): number
   /** What file system a descriptor is on as kernels before 6.8 tell it: 0 any, 1 local, 2 in memory. For tests. */
@@ -89,6 +91,20 @@ export interface Native {
    * a file that is always ready. The descriptor is left as it is, and may be waited for any number of times at once.
    */
   awaitReady(fd: number, events: number, callback: (events: number) => void): number
+  /**
+   * An epoll instance for descriptors that are waited for again and again, or -errno: the memory into which events are put,
+   * three words each from the fifth on (place, generation, events), before `onEvents` is called with their number. Nothing
+   * is put there while the first word is not 0.
+   */
+  openWatches(onEvents: (count: number) => void): ArrayBuffer | number
+  /** Begins anew, with nothing registered: 0, or -errno. */
+  renewWatches(): number
+  /** What epoll_ctl does: 0, or -errno. */
+  watch(operation: number, fd: number, events: number, place: number, generation: number): number
+  /** Puts events into the memory now; their number. */
+  collectWatches(): number
+  /** Whether they keep the event loop alive. */
+  holdWatches(waiting: boolean): void
   /** The callback is not called any more. To be called before the descriptor is closed. */
   forget(waiter: number): void
   /** An ArrayBuffer over mapped memory. */

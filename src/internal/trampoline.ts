@@ -6,7 +6,7 @@ import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import { attempt, lastStatus, lastTraits, Status, type Traits } from "./attempt.ts"
 import { engine } from "./engine/default.ts"
-import { elsewhere, pollOne, soleDescriptor } from "./engine/elsewhere.ts"
+import { type Conclude, elsewhere, pollOne, soleDescriptor } from "./engine/elsewhere.ts"
 import type { Engine, Options } from "./engine/engine.ts"
 import { type Argument, native, type Result } from "./native.ts"
 
@@ -46,6 +46,15 @@ export interface Trampoline {
 
 const noOptions: BlockingOptions = {}
 
+/** What an attempt that was not answered came to. */
+export interface Attempted {
+  readonly status: number
+  readonly traits: number
+  readonly answer: Result | undefined
+}
+
+const asItIs: Conclude<Result, TypeError | RangeError> = (ended) => ended
+
 /** The real kernel, with an engine for what has to wait. */
 export class Kernel implements Trampoline {
   readonly engine: Engine
@@ -64,24 +73,25 @@ export class Kernel implements Trampoline {
     if (options.inlineFirst === true) {
       const answer = attempt(number, args, options.traits)
       if (lastStatus() === Status.answered) return answer ?? 0
-      return elsewhere(this.engine, number, args, options, lastStatus(), Number(answer ?? 0), lastTraits())
+      return elsewhere(this.engine, number, args, options, lastStatus(), Number(answer ?? 0), lastTraits(), asItIs)
     }
     const pollfd = options.thread === undefined ? soleDescriptor(number, args) : undefined
     if (pollfd !== undefined) return pollOne(this.engine, pollfd, options)
-    return elsewhere(this.engine, number, args, options, Status.wouldWait, 0, options.traits?.bits ?? 0)
+    return elsewhere(this.engine, number, args, options, Status.wouldWait, 0, options.traits?.bits ?? 0, asItIs)
   }
 
   /** Goes on after an attempt that was not answered. */
-  goOn(
+  goOn<A, E>(
     number: number,
     args: ReadonlyArray<Argument>,
     options: BlockingOptions,
     owner: Owner | undefined,
-    attempted: { readonly status: number; readonly traits: number },
-    answer: Result | undefined
-  ): Effect.Effect<Result, TypeError | RangeError> {
+    attempted: Attempted,
+    conclude: Conclude<A, E>
+  ): Effect.Effect<A, E> {
     const own = owner === undefined ? options : owner.optionsFor(options)
-    return elsewhere(this.engine, number, args, own, attempted.status, Number(answer ?? 0), attempted.traits)
+    const { answer, status, traits } = attempted
+    return elsewhere(this.engine, number, args, own, status, Number(answer ?? 0), traits, conclude)
   }
 }
 

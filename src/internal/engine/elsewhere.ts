@@ -7,12 +7,13 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import { codes } from "../../errors/errnos.ts"
 import { isErrorResult } from "../../errors/registry.ts"
-import { attempt, lastStatus, Status, Trait, type Traits } from "../attempt.ts"
+import { attempt, exchangeNow, lastStatus, notTried, Status, Trait, type Traits } from "../attempt.ts"
 import { bytesOf } from "../bytes.ts"
 import { POLLIN, POLLNVAL, POLLOUT } from "../constants.ts"
 import type { Argument, Result } from "../native.ts"
 import { nr } from "../nr.ts"
 import type { Engine, Options } from "./engine.ts"
+import type { Waiter, Watch } from "./watches.ts"
 
 /** Calls that wait for room; all others wait for something to come. */
 const writers = new Set([nr.write, nr.writev, nr.pwrite64, nr.pwritev, nr.pwritev2, nr.sendto, nr.sendmsg, nr.sendmmsg])
@@ -59,7 +60,7 @@ const refused = (thrown: unknown): Ended =>
   thrown instanceof TypeError || thrown instanceof RangeError ? Exit.fail(thrown) : Exit.die(thrown)
 
 /** A call that waits for a descriptor to be ready. They hang together in a list, for tests to look at. */
-interface Waits {
+export interface Waits {
   readonly nr: number
   readonly args: ReadonlyArray<Argument>
   before: Waits | undefined
@@ -68,13 +69,13 @@ interface Waits {
 
 let newest: Waits | undefined
 
-const enlist = (waits: Waits): void => {
+export const enlist = (waits: Waits): void => {
   waits.before = newest
   if (newest !== undefined) newest.after = waits
   newest = waits
 }
 
-const dismiss = (waits: Waits): void => {
+export const dismiss = (waits: Waits): void => {
   if (waits.after !== undefined) waits.after.before = waits.before
   else if (newest === waits) newest = waits.before
   if (waits.before !== undefined) waits.before.after = waits.after
@@ -88,19 +89,31 @@ export const waitingForReady = (): ReadonlyArray<{ readonly nr: number; readonly
   return all
 }
 
-class Call implements Waits {
+/** What a result means to who made the call. */
+export type Conclude<A, E> = (ended: Exit.Exit<Result, TypeError | RangeError>) => Effect.Effect<A, E>
+
+class Call<A, E> implements Waits, Waiter {
   before: Waits | undefined = undefined
   after: Waits | undefined = undefined
   readonly nr: number
   args: ReadonlyArray<Argument>
+  /** What its descriptor has to be ready for. */
+  events = 0
   private readonly engine: Engine
   private readonly options: Options
   private readonly traits: Traits
-  private readonly finish: (ended: Ended) => void
+  private readonly resume: (effect: Effect.Effect<A, E>) => void
+  private readonly conclude: Conclude<A, E>
   private done = 0
-  private stop: (() => void) | undefined
+  /** How often it was woken. */
+  private woken = 0
+  private stop: (() => void) | undefined = undefined
+  private watch: Watch | undefined = undefined
   private isWaiting = false
   private isCopied = false
+  private result: Ended | undefined = undefined
+  private onOver: (() => void) | undefined = undefined
+  private onInterrupted: (() => void) | undefined = undefined
 
   constructor(
     engine: Engine,
@@ -108,18 +121,44 @@ class Call implements Waits {
     args: ReadonlyArray<Argument>,
     options: Options,
     traits: number,
-    finish: (ended: Ended) => void
+    resume: (effect: Effect.Effect<A, E>) => void,
+    conclude: Conclude<A, E>
   ) {
     this.engine = engine
     this.nr = nr
     this.args = args
     this.options = options
     this.traits = options.traits ?? { bits: traits }
-    this.finish = finish
+    this.resume = resume
+    this.conclude = conclude
+  }
+
+  /** Begins after an attempt; gives the effect that calls it back when its fiber is interrupted, where it is not over. */
+  begin(status: number, done: number): Effect.Effect<void> | undefined {
+    this.go(status, done)
+    if (this.result !== undefined) return undefined
+    this.onOver = this.options.onWaiting?.(this.interrupt)
+    return Effect.callback((ended) => this.giveUp(() => ended(Exit.void)))
+  }
+
+  /** The fiber is interrupted; it ends only when the kernel has let go of the memory it was lent. */
+  private giveUp(ended: () => void): void {
+    // Over, but the fiber was interrupted before it had the result.
+    if (this.result !== undefined) {
+      this.abandon(this.result)
+      ended()
+      return
+    }
+    this.onInterrupted = ended
+    try {
+      this.options.onInterrupt?.()
+    } finally {
+      this.interrupt()
+    }
   }
 
   /** Goes on after an attempt that came to `status`, with `done` bytes done. */
-  go(status: number, done: number): void {
+  private go(status: number, done: number): void {
     try {
       if (status === Status.notReady || status === Status.partlyReady) this.wait(done)
       else this.start(done)
@@ -133,22 +172,29 @@ class Call implements Waits {
       this.done += done
       this.args = skip(this.args, done)
     }
+    const { events, watch } = this.options
     const isWrite = writers.has(this.nr)
     if (isWrite && !this.isCopied) {
       this.isCopied = true
       this.args = withCopy(this.args)
     }
-    const events = this.options.events ?? (isWrite ? POLLOUT : POLLIN)
+    this.events = events ?? (isWrite ? POLLOUT : POLLIN)
     this.isWaiting = true
     enlist(this)
-    this.stop = this.engine.awaitReady(Number(this.args[0]), events, () => {
-      this.ended()
-      this.again()
-    })
+    const fd = Number(this.args[0])
+    if (watch?.fd === fd && watch.await(this)) this.watch = watch
+    else this.stop = this.engine.awaitReady(fd, this.events, () => this.ready())
   }
 
-  private ended(): void {
+  /** Its descriptor is ready, or has an error to tell: that is for the call to find out. */
+  ready(): void {
+    this.over()
+    this.again()
+  }
+
+  private over(): void {
     this.isWaiting = false
+    this.watch = undefined
     dismiss(this)
   }
 
@@ -156,13 +202,24 @@ class Call implements Waits {
     let answer: Result | undefined
     try {
       if (this.options.isOver?.() === true) answer = -codes.EBADF
-      else answer = attempt(this.nr, this.args, this.traits)
+      else answer = this.attempt()
     } catch (thrown) {
       this.end(refused(thrown))
       return
     }
     if (answer === -codes.EBADF || lastStatus() === Status.answered) this.end(Exit.succeed(answer ?? 0))
     else this.go(lastStatus(), Number(answer ?? 0))
+  }
+
+  private attempt(): Result | undefined {
+    const [fd = null, memory = null, count, flags, address] = this.args
+    // Woken in vain it is asked in the way that finds out whether it is of use to wait for readiness at all.
+    const isQuick = this.woken++ === 0 && (this.nr === nr.recvfrom || this.nr === nr.sendto) && address === null
+    if (isQuick && memory instanceof Uint8Array && memory.length < 2 ** 31 && typeof fd === "number") {
+      const answer = exchangeNow(this.nr, fd, memory, Number(count), Number(flags), this.traits)
+      if (lastStatus() !== notTried) return answer
+    }
+    return attempt(this.nr, this.args, this.traits)
   }
 
   private start(done: number): void {
@@ -186,11 +243,26 @@ class Call implements Waits {
     this.finish(Exit.succeed(this.done + more))
   }
 
+  private finish(ended: Ended): void {
+    this.result = ended
+    const { onInterrupted } = this
+    // First what is left is put away: when the wait is over its descriptor may be closed, and its number another's.
+    if (onInterrupted !== undefined) this.abandon(ended)
+    this.onOver?.()
+    if (onInterrupted === undefined) this.resume(this.conclude(ended))
+    else onInterrupted()
+  }
+
+  private abandon(ended: Ended): void {
+    if (Exit.isSuccess(ended) && !isErrorResult(ended.value)) this.options.onAbandoned?.(ended.value)
+  }
+
   /** Makes the kernel give the call up: it ends with EINTR, at once where nothing is lent. */
   readonly interrupt = (): void => {
-    this.stop?.()
+    if (this.watch === undefined) this.stop?.()
+    else this.watch.forget(this)
     if (!this.isWaiting) return
-    this.ended()
+    this.over()
     this.end(Exit.succeed(-codes.EINTR))
   }
 }
@@ -199,53 +271,23 @@ class Call implements Waits {
  * A call that is not answered here, as an effect that can be interrupted. `status` and `done` are what an attempt came to,
  * and `traits` what it found out.
  */
-export const elsewhere = (
+export const elsewhere = <A, E>(
   engine: Engine,
   nr: number,
   args: ReadonlyArray<Argument>,
   options: Options,
   status: number,
   done: number,
-  traits: number
-): Effect.Effect<Result, TypeError | RangeError> =>
-  Effect.callback<Result, TypeError | RangeError>((resume) => {
-    let finished: Ended | undefined
-    let onInterrupted: (() => void) | undefined
-    let onOver: (() => void) | undefined
-    const abandon = (ended: Ended) => {
-      if (Exit.isSuccess(ended) && !isErrorResult(ended.value)) options.onAbandoned?.(ended.value)
-    }
-    const call = new Call(engine, nr, args, options, traits, (ended) => {
-      finished = ended
-      // First what is left is put away: when the wait is over its descriptor may be closed, and its number another's.
-      if (onInterrupted !== undefined) abandon(ended)
-      onOver?.()
-      if (onInterrupted === undefined) resume(ended)
-      else onInterrupted()
-    })
+  traits: number,
+  conclude: Conclude<A, E>
+): Effect.Effect<A, E> =>
+  Effect.callback<A, E>((resume) => {
     // This runs some time after the caller asked.
     if (options.isOver?.() === true) {
-      resume(Exit.succeed(-codes.EBADF))
-      return
+      resume(conclude(Exit.succeed(-codes.EBADF)))
+      return undefined
     }
-    call.go(status, done)
-    if (finished !== undefined) return
-    onOver = options.onWaiting?.(call.interrupt)
-    // The fiber ends only when the kernel has let go of the memory it was lent.
-    return Effect.callback<void>((ended) => {
-      // Over, but the fiber was interrupted before it had the result.
-      if (finished !== undefined) {
-        abandon(finished)
-        ended(Exit.void)
-        return
-      }
-      onInterrupted = () => ended(Exit.void)
-      try {
-        options.onInterrupt?.()
-      } finally {
-        call.interrupt()
-      }
-    })
+    return new Call(engine, nr, args, options, traits, resume, conclude).begin(status, done)
   })
 
 /** The `pollfd` of a call that is nothing but the wait for one descriptor, however long it takes. */
@@ -268,13 +310,21 @@ export const pollOne = (engine: Engine, pollfd: DataView, options: Options): Eff
     const waiting: Waits = { nr: nr.ppoll, args: [fd], before: undefined, after: undefined }
     enlist(waiting)
     let onOver: (() => void) | undefined
-    const forget = engine.awaitReady(fd, wanted, (events) => {
-      over()
-      // A file that cannot be polled is always ready; a number that is no descriptor is told as such.
-      const ready = events === -codes.EPERM ? wanted & (POLLIN | POLLOUT) : events < 0 ? POLLNVAL : events
-      if (pollfd.buffer.byteLength > 0) pollfd.setInt16(6, ready, true)
-      resume(Exit.succeed(1))
-    })
+    const waiter: Waiter = {
+      events: wanted & 0xffff,
+      ready: (events) => {
+        over()
+        // A file that cannot be polled is always ready; a number that is no descriptor is told as such.
+        const ready = events === -codes.EPERM ? wanted & (POLLIN | POLLOUT) : events < 0 ? POLLNVAL : events
+        if (pollfd.buffer.byteLength > 0) pollfd.setInt16(6, ready, true)
+        resume(Exit.succeed(1))
+      }
+    }
+    const { watch } = options
+    const forget =
+      watch?.fd === fd && watch.await(waiter)
+        ? () => watch.forget(waiter)
+        : engine.awaitReady(fd, wanted, (events) => waiter.ready(events))
     const over = () => {
       dismiss(waiting)
       onOver?.()

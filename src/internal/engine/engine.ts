@@ -10,6 +10,7 @@
  */
 import type { Traits } from "../attempt.ts"
 import type { Argument, Result } from "../native.ts"
+import type { Watch } from "./watches.ts"
 
 /** A thread of its own for blocking calls: see `Syscall.makeThread`. */
 export class Thread {
@@ -42,6 +43,8 @@ export const directionAt = (bits: number, index: number): number => (bits >>> (2
 export interface Options {
   /** Where it is kept what kind of descriptor it is about, so that it need not be found out anew. */
   readonly traits?: Traits | undefined
+  /** How its descriptor is waited for again and again, where it has one that stays the same. */
+  readonly watch?: Watch | undefined
   /** What a descriptor has to be ready for, where the call does not say it: `POLLIN`, `POLLOUT`, `POLLPRI`. */
   readonly events?: number | undefined
   /** The thread to make it on; by default any. */

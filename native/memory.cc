@@ -55,21 +55,22 @@ void OnUnreachable(napi_env env, void*, void* hint) {
   if (shown->retired || never_released) munmap(shown->address, shown->length);
 }
 
-// show(address, length): ArrayBuffer over memory that is mapped there.
+// show(address, length, mapped): ArrayBuffer over the first bytes of memory that is mapped there, `mapped` bytes long.
 napi_value Show(napi_env env, napi_callback_info info) {
-  size_t count = 2;
-  napi_value values[3];
+  size_t count = 3;
+  napi_value values[4];
   napi_get_cb_info(env, info, &count, values + 1, nullptr, nullptr);
   napi_create_int32(env, 0, &values[0]);
   SystemCall call{};
   std::vector<std::vector<iovec>> vectors;
-  if (!DecodeCall(env, 3, values, &call, &vectors)) return nullptr;
+  if (!DecodeCall(env, 4, values, &call, &vectors)) return nullptr;
   auto* shown = new Shown;
   shown->address = reinterpret_cast<void*>(call.arguments[0]);
-  shown->length = static_cast<size_t>(call.arguments[1]);
+  const size_t length = static_cast<size_t>(call.arguments[1]);
+  shown->length = static_cast<size_t>(call.arguments[2]);
   shown->registry = Environment::Get(env)->mapped;
   napi_value buffer;
-  if (napi_create_external_arraybuffer(env, shown->address, shown->length, OnUnreachable, shown, &buffer) != napi_ok) {
+  if (napi_create_external_arraybuffer(env, shown->address, length, OnUnreachable, shown, &buffer) != napi_ok) {
     // Some versions of Node have called the finalizer by now and some have not, so the record is not freed here: a few
     // bytes lost on a path that means there is no memory.
     bool pending = false;

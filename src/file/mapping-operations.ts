@@ -358,6 +358,7 @@ export const snapshot = (mapping: Mapping, range: Range = {}): Effect.Effect<Uin
     try {
       const [address, length] = rangeOf(region, range)
       const start = Number(address - region.address)
+      if (region.isLazy) region.show()
       if (region.visible) return Exit.succeed(region.bytes.slice(start, start + length))
       if (region.accessible) return Exit.fail(new EFAULT({ detail: movedAway }))
       // Seen by nobody but these lines, which do not write.

@@ -57,6 +57,7 @@ const shownBy = new WeakMap<ArrayBufferLike, Region>()
 export const regionOf = (buffer: ArrayBufferLike): Region | undefined => shownBy.get(buffer)
 
 const nowhere = new ArrayBuffer(0)
+const noBytes = new Uint8Array(nowhere)
 
 // Memory of huge pages is given back in whole ones, and how large they are nobody needs to have said: the kernel refuses
 // a length that ends within one.
@@ -95,9 +96,10 @@ export class Region implements Mapping {
   length: number
   /** What is mapped. */
   extent: number
-  /** The buffer that shows it, or the one that last did. */
-  buffer: ArrayBuffer = nowhere
-  bytes: Uint8Array = new Uint8Array(nowhere)
+  private lastBuffer: ArrayBuffer = nowhere
+  private lastBytes: Uint8Array = noBytes
+  /** The first of its bytes, while it waits to be looked at: by it the memory ends with its thread, whose scopes may not. */
+  private anchor: ArrayBuffer | undefined = undefined
   /** Whether `buffer` shows it. */
   visible = false
   /** What may be done with the pages: JavaScript sees them only while they can be read and written. */
@@ -130,19 +132,51 @@ export class Region implements Mapping {
     return (this.protection & both) === both
   }
 
+  /**
+   * It is shown when somebody looks. A buffer counts as garbage to come of its whole length, and the runtime begins to
+   * collect at once for some dozen MiB: memory that only a guest ever touches must not cost that.
+   */
+  get isLazy(): boolean {
+    return this.anchor !== undefined
+  }
+
+  /** The buffer that shows it, or the one that last did. */
+  get buffer(): ArrayBuffer {
+    if (this.isLazy) this.show()
+    return this.lastBuffer
+  }
+
+  get bytes(): Uint8Array {
+    if (this.isLazy) this.show()
+    return this.lastBytes
+  }
+
+  /** Shows the memory when somebody looks. */
+  showLater(): void {
+    this.anchor = native.show(this.address, 1, this.extent)
+  }
+
+  private dropAnchor(): void {
+    if (this.anchor === undefined) return
+    hide(this.anchor, this.address)
+    this.anchor = undefined
+  }
+
   /** Shows the memory to JavaScript; throws where the runtime can make no buffer of this length. */
   show(): void {
-    this.buffer = native.show(this.address, this.length)
-    this.bytes = new Uint8Array(this.buffer)
+    this.dropAnchor()
+    this.lastBuffer = native.show(this.address, this.length, this.extent)
+    this.lastBytes = new Uint8Array(this.lastBuffer)
     this.visible = true
-    shownBy.set(this.buffer, this)
+    shownBy.set(this.lastBuffer, this)
   }
 
   /** Takes it out of JavaScript's sight. False: somebody gave it away, and it must not be touched in any other way. */
   conceal(): boolean {
+    this.dropAnchor()
     if (!this.visible) return true
     this.visible = false
-    return hide(this.buffer, this.address)
+    return hide(this.lastBuffer, this.address)
   }
 
   /** Whether anybody needs the memory where it is and as it is. */
@@ -177,6 +211,7 @@ export class Region implements Mapping {
   readonly release: Effect.Effect<void> = Effect.suspend(() => {
     if (this.over) return Exit.void
     this.over = true
+    this.dropAnchor()
     for (const farewell of this.farewells) farewell()
     this.farewells.clear()
     return Effect.andThen(

@@ -99,10 +99,14 @@ export const hold = (address: bigint, length: number, kind: Kind): Effect.Effect
   )
 }
 
-/** Shows a region, and fails where the runtime cannot. */
+/** From here on a buffer is so large that the runtime notices; and up to here any can make one. */
+const isLarge = (length: number): boolean => length >= 1 << 20 && length < 2 ** 31
+
+/** Shows a region when somebody looks, and fails where the runtime cannot. */
 export const shown = (region: Region): Exit.Exit<Region, MmapError> => {
   try {
-    region.show()
+    if (isLarge(region.length)) region.showLater()
+    else region.show()
     return Exit.succeed(region)
   } catch (thrown) {
     return refuse(codes.ENOMEM, -1, thrown instanceof Error ? thrown.message : String(thrown))

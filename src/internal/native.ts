@@ -107,8 +107,8 @@ export interface Native {
   holdWatches(waiting: boolean): void
   /** The callback is not called any more. To be called before the descriptor is closed. */
   forget(waiter: number): void
-  /** An ArrayBuffer over mapped memory. */
-  show(address: Result, length: number): ArrayBuffer
+  /** An ArrayBuffer over the first `length` bytes of memory, of which `mapped` bytes are mapped. */
+  show(address: Result, length: number, mapped: number): ArrayBuffer
   /** The descriptor is to be closed with this environment, at the latest; `disown` says that it is not any more. */
   own(fd: number): void
   disown(fd: number): void

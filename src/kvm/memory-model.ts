@@ -44,11 +44,13 @@ export class GuestMemoryState implements GuestMemory {
   /** The same as a number, exactly; infinite where numbers are not exact any more. */
   start: number
   readonly size: number
-  readonly bytes: Uint8Array
   readonly mapping: Mapping.Mapping
+  /** Where in the mapping it begins, in bytes. */
+  readonly offset: number
   /** Where the host has it: it is pinned there. */
   readonly hostAddress: bigint
   readonly readOnly: boolean
+  private seen: Uint8Array | undefined
   private shown: DataView | undefined
 
   constructor(
@@ -58,16 +60,25 @@ export class GuestMemoryState implements GuestMemory {
       readonly size: number
       readonly readOnly: boolean
     },
-    host: { readonly address: bigint; readonly bytes: Uint8Array; readonly mapping: Mapping.Mapping }
+    host: { readonly address: bigint; readonly mapping: Mapping.Mapping; readonly offset: number }
   ) {
     this.slot = options.slot
     this.guestAddress = options.guestAddress
     this.start = exact(options.guestAddress)
     this.size = options.size
     this.readOnly = options.readOnly
-    this.bytes = host.bytes
     this.mapping = host.mapping
+    this.offset = host.offset
     this.hostAddress = host.address
+  }
+
+  get bytes(): Uint8Array {
+    if (this.seen === undefined) {
+      // Only here, as the mapping is shown to JavaScript when somebody looks. Of one that is released no part can be made.
+      const { bytes } = this.mapping
+      this.seen = bytes.length === 0 ? bytes : bytes.subarray(this.offset, this.offset + this.size)
+    }
+    return this.seen
   }
 
   /** Whether the memory can be reached: a mapping that is released has no bytes any more. */

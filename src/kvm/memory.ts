@@ -198,13 +198,13 @@ const backed = Effect.fnUntraced(function* (
 ) {
   const mapping = yield* restore(mappingFor(backing, size))
   const address = yield* Mapping.pin(mapping)
-  if (backing.mapping === undefined) return { address, bytes: mapping.bytes, mapping }
+  if (backing.mapping === undefined) return { address, mapping, offset: 0 }
   // What lies behind the mapping is somebody else's.
   const { offset = 0 } = backing
   if (!Number.isSafeInteger(offset) || offset < 0 || !Number.isSafeInteger(size) || offset + size > mapping.length) {
     return yield* refuse(codes.EINVAL, `size: ${size} at ${offset} is past the mapping's ${mapping.length}`)
   }
-  return { address: address + BigInt(offset), bytes: mapping.bytes.subarray(offset, offset + size), mapping }
+  return { address: address + BigInt(offset), mapping, offset }
 })
 
 /**

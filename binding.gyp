@@ -6,6 +6,7 @@
         "native/addon.cc",
         "native/arguments.cc",
         "native/attempt.cc",
+        "native/bus.cc",
         "native/call.cc",
         "native/directories.cc",
         "native/filesystem.cc",
@@ -20,6 +21,7 @@
         "native/signals.cc",
         "native/stub.cc",
         "native/thread.cc",
+        "native/vcpu.cc",
         "native/watch.cc"
       ],
       "include_dirs": ["<!(node -p \"require('node-addon-api').include_dir\")"],

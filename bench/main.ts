@@ -6,7 +6,9 @@
 import { parseArgs } from "node:util"
 import { copy } from "./copy.ts"
 import { errors } from "./errors.ts"
+import { fork } from "./fork.ts"
 import { open, pread, stat } from "./files.ts"
+import { kvm } from "./kvm.ts"
 import { direct, stream } from "./large.ts"
 import { memory } from "./memory.ts"
 import { sockets } from "./sockets.ts"
@@ -28,7 +30,9 @@ const all: Readonly<Record<string, (settings: Settings) => Promise<Outcome>>> = 
   sockets,
   waiters,
   errors,
-  memory
+  kvm,
+  memory,
+  fork
 }
 
 const { positionals: chosen, values } = parseArgs({

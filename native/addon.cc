@@ -12,6 +12,7 @@
 #include "signals.h"
 #include "thread.h"
 #include "watch.h"
+#include "vcpu.h"
 
 namespace effect_linux {
 
@@ -48,6 +49,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   InitMemory(env, exports);
   InitSignals(env, exports);
   InitThread(env, exports);
+  InitVcpu(env, exports);
   InitReadiness(env, exports);
   InitWatch(env, exports);
   InitRing(env, exports);

@@ -12,6 +12,7 @@
 
 #include "interrupt.h"
 #include "loop.h"
+#include "vcpu.h"
 
 namespace effect_linux {
 
@@ -224,6 +225,12 @@ void Runner::Refuse(const OperationPtr& operation, long result) {
   if (tell) Tell();
 }
 
+void Runner::Forget(const OperationPtr& operation) {
+  operation->callback.Clear(env_);
+  operations_.erase(operation->id);
+  if (operations_.empty()) watch_->Keep(false);
+}
+
 void Runner::Interrupt(uint32_t id) {
   const auto found = operations_.find(id);
   if (found == operations_.end()) return;
@@ -277,6 +284,7 @@ void Runner::CloseThread(uint32_t id, napi_value callback) {
   auto closing = std::make_shared<Operation>();
   Register(closing, callback);
   threads_.erase(id);
+  if (thread->vcpu != nullptr) thread->vcpu->Mute(*this);
   End(*thread, std::move(closing));
 }
 
@@ -288,6 +296,7 @@ void Runner::End(OwnThread& thread, OperationPtr closing) {
     // Whoever still waits for one of its calls hears EINTR.
     if (thread.current != nullptr) thread.current->Interrupt();
     for (const OperationPtr& operation : thread.queue) operation->Interrupt();
+    if (thread.vcpu != nullptr) thread.vcpu->End();
   }
   thread.wake.notify_all();
 }
@@ -376,6 +385,13 @@ void Runner::TearDown() {
 bool Runner::Complete(Completion completion) {
   completions_.push_back(std::move(completion));
   return alive_ && completions_.size() == 1;
+}
+
+void Runner::HandIn(OperationPtr operation) {
+  std::unique_lock<std::mutex> lock(mutex_);
+  const bool tell = Complete({std::move(operation), false, {}});
+  lock.unlock();
+  if (tell) Tell();
 }
 
 void Runner::Tell() {
@@ -468,7 +484,15 @@ void* Runner::Own(void* argument) {
   };
   std::unique_lock<std::mutex> lock(thread.mutex);
   for (;;) {
-    thread.wake.wait(lock, [&] { return thread.closing != nullptr || !thread.queue.empty(); });
+    const auto ordered = [&] { return thread.vcpu != nullptr && thread.vcpu->Sleep(); };
+    thread.wake.wait(lock, [&] { return thread.closing != nullptr || !thread.queue.empty() || ordered(); });
+    if (thread.vcpu != nullptr && thread.vcpu->Rise()) {
+      const std::shared_ptr<Vcpu> vcpu = thread.vcpu;
+      lock.unlock();
+      vcpu->Serve(*runner);
+      lock.lock();
+      continue;
+    }
     if (thread.queue.empty()) {
       complete(std::move(thread.closing), true);
       return nullptr;
@@ -478,6 +502,7 @@ void* Runner::Own(void* argument) {
     thread.current->in_queue = false;
     OperationPtr operation = thread.current;
     lock.unlock();
+    if (thread.vcpu != nullptr) thread.vcpu->TakeLateSignal();
     operation->Run();
     lock.lock();
     thread.current = nullptr;

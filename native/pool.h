@@ -21,6 +21,7 @@ namespace effect_linux {
 class Loop;
 class LoopHandle;
 class Runner;
+class Vcpu;
 
 // How many bounded calls are made at once, if nobody says otherwise. The calls wait in the kernel and use no processor,
 // so the number of processors plays no part: it is as deep a queue as a disk makes good use of.
@@ -42,6 +43,7 @@ struct OwnThread {
   OperationPtr closing;  // completed by the thread as the last thing it does
   pthread_t thread{};
   std::shared_ptr<Runner> runner;  // given back when the thread ends
+  std::shared_ptr<Vcpu> vcpu;      // the guest that it enters, beside what is in the queue; null: none
 };
 
 class Runner : public std::enable_shared_from_this<Runner> {
@@ -67,7 +69,17 @@ class Runner : public std::enable_shared_from_this<Runner> {
   std::shared_ptr<OwnThread> Find(uint32_t thread) const;
   void CloseThread(uint32_t thread, napi_value callback);
 
+  // What is registered is not delivered any more; it is with nobody else.
+  void Forget(const OperationPtr& operation);
+
   void SetThreads(uint32_t count);
+
+  // -- on any thread --
+
+  // A registered operation, which is over, is to be delivered.
+  void HandIn(OperationPtr operation);
+
+  // -- on the JavaScript thread --
 
   // The environment goes. What is still in the kernel is called back, and waited for: it may be writing to memory that
   // goes with the environment's thread.

@@ -106,6 +106,30 @@ export {
 } from "./kvm/layers.ts"
 export * from "./kvm/machine.ts"
 export * from "./kvm/machine-check.ts"
+export { type Bus, bus, InvalidRange, OverlappingDevices } from "./kvm/bus.ts"
+export { type CapabilityName, MissingCapability } from "./kvm/capability.ts"
+export * from "./kvm/control.ts"
+export {
+  type Answered,
+  type ContextOf,
+  constant,
+  type Device,
+  Done,
+  type DoneOf,
+  debugExit,
+  done,
+  type ErrorOf,
+  type Handled,
+  ignore,
+  type MmioHandlers,
+  type MmioWrite,
+  mmio,
+  type PioHandlers,
+  type PioWrite,
+  type Place,
+  pio
+} from "./kvm/bus-device.ts"
+export { Exit, type Io, type Mmio, type Respond, type RespondError } from "./kvm/exit.ts"
 export * from "./kvm/memory.ts"
 export * from "./kvm/msr-index.ts"
 export * from "./kvm/msrs.ts"
@@ -118,6 +142,8 @@ export { defaultGsiRouting, GsiRoute } from "./kvm/routing.ts"
 export * from "./kvm/run.ts"
 export { getRunState, type RunPageError, type RunState, requestInterruptWindow } from "./kvm/run-page.ts"
 export * from "./kvm/stats.ts"
+export { type ExitHandlers, runUntil, UnhandledExit } from "./kvm/run-until.ts"
+export { type SerialOptions, serial } from "./kvm/serial.ts"
 export * from "./kvm/structs.ts"
 export * from "./kvm/sync-regs.ts"
 export { getApiVersion, getVcpuMmapSize, Kvm, layer, UnsupportedApiVersion } from "./kvm/system.ts"

@@ -112,6 +112,18 @@ describe.concurrent("examples", () => {
     )
   })
 
+  describeKvm("serial-console", () => {
+    it.live("asks for a name and greets whoever is there", () =>
+      Effect.gen(function* () {
+        const command = `echo Ada | ${example("serial-console").join(" ")}`
+        const { code, stderr, stdout } = yield* run(["sh", "-c", command])
+        assert.strictEqual(stderr, "")
+        assert.strictEqual(code, 0)
+        assert.strictEqual(stdout.toString(), "What is your name? Hello, Ada!\n")
+      })
+    )
+  })
+
   describeKvm("kvm-vm-setup", () => {
     it.live("tells each step, and the triple fault that the guest ends in", () =>
       Effect.gen(function* () {

@@ -78,6 +78,27 @@ export interface Native {
   openThread(): number
   /** Calls back what the thread is doing and ends it; `callback` hears when it has ended. */
   closeThread(thread: number, callback: () => void): void
+  /**
+   * Makes a thread one that enters a guest when it is told to: `fd` is the vCPU, `request` is `KVM_RUN`, and its run page is
+   * of `length` bytes. 0, or -errno.
+   */
+  attachVcpu(thread: number, fd: number, request: number, length: number): Result
+  /**
+   * Has the guest entered, and waits a few microseconds where it has been quick of late: what `KVM_RUN` answered, or 1 while
+   * it goes on.
+   */
+  enterVcpu(thread: number): Result
+  /**
+   * Calls back, once, with what the guest's run came to (0), or when its ring has something for whoever asks, with 0 (1).
+   * The event loop goes on for it. What is there already is returned, and not told; else 1.
+   */
+  tellVcpu(thread: number, what: number, callback: (result: Result) => void): Result
+  /** The bell is not rung any more. */
+  muteVcpu(thread: number): void
+  /** Makes the guest stop, with EINTR; nothing happens where it has. To be entered again it need only be told to. */
+  stopVcpu(thread: number): void
+  /** What is answered without JavaScript from now on, as `native/bus.h` has it; both 0n: nothing. For a guest at rest. */
+  busOfVcpu(thread: number, table: bigint, count: number, ring: bigint): void
   /** The real-time signal that `interrupt` sends. */
   interruptSignal(): number
   /**

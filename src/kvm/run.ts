@@ -1,85 +1,95 @@
 /**
- * Running guests.
+ * Running guests, one exit at a time. What runs them until something happens is in `run-until.ts`, what stops them from
+ * outside in `control.ts`.
  */
 import * as Effect from "effect/Effect"
-import * as Exit_ from "effect/Exit"
-import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
 import { codes } from "../errors/errnos.ts"
-import * as File from "../File.ts"
-import type * as Ioctl from "../Ioctl.ts"
-import * as Syscall from "../Syscall.ts"
-import { KVM_EXIT_MEMORY_FAULT, KVM_EXIT_UNKNOWN } from "./constants.ts"
-import { decode, type Exit } from "./exit.ts"
+import { own } from "../file/model.ts"
+import { type Fiber, Primitive } from "../internal/invoke.ts"
+import { Kernel, Trampoline } from "../internal/trampoline.ts"
+import type * as Syscall from "../Syscall.ts"
+import {
+  awaitResumed,
+  charge,
+  costOfExit,
+  enterInline,
+  enterThread,
+  Flight,
+  isPending,
+  landing,
+  type Restore,
+  type RunError,
+  refusal,
+  runPlainly,
+  settle,
+  threadOf
+} from "./entry.ts"
+import type { Exit } from "./exit.ts"
 import { KVM_RUN } from "./requests.ts"
 import { refuse, stateOf, type Vcpu, type VcpuState } from "./vcpu.ts"
 
-/**
- * What running a guest fails with.
- *
- * @category errors
- * @since 0.1.0
- */
-export type RunError = Ioctl.RequestError<typeof KVM_RUN>
+export type { RunError } from "./entry.ts"
 
-const closedMeanwhile = () => refuse(KVM_RUN.errors, codes.EBADF, "KVM_RUN: the vCPU was closed meanwhile")
+class OnThread extends Primitive<Exit, RunError | Syscall.MakeThreadError> {
+  private readonly vcpu: Vcpu
+  private readonly restore: Restore
 
-const atRest = (state: VcpuState): Exit_.Exit<Exit, RunError> =>
-  state.closed ? closedMeanwhile() : Exit_.succeed(decode(state))
+  constructor(vcpu: Vcpu, restore: Restore) {
+    super()
+    this.vcpu = vcpu
+    this.restore = restore
+  }
 
-/** What a request that failed means: to stop for a signal or a fault is an exit like others. */
-const failed = <E extends { readonly errno: number }>(state: VcpuState, error: E): Exit_.Exit<Exit, E | RunError> => {
-  if (state.closed) return closedMeanwhile()
-  if (error.errno === codes.EINTR) return Exit_.succeed({ _tag: "Intr" })
-  const faulted = error.errno === codes.EFAULT || error.errno === codes.EHWPOISON
-  return faulted && state.reason === KVM_EXIT_MEMORY_FAULT ? atRest(state) : Exit_.fail(error)
-}
-
-/** Marks the vCPU as running for the time that `enter` takes, unless there is an exit that nobody has seen yet. */
-const entering = <E extends { readonly errno: number }>(
-  vcpu: Vcpu,
-  enter: (state: VcpuState) => Effect.Effect<number, E>
-): Effect.Effect<Exit, E | RunError> =>
-  Effect.suspend((): Effect.Effect<Exit, E | RunError> => {
-    const state = stateOf(vcpu)
-    if (state.closed) return refuse(KVM_RUN.errors, codes.EBADF, "KVM_RUN: the vCPU is closed")
-    if (state.running) return refuse(KVM_RUN.errors, codes.EBUSY, "KVM_RUN: the vCPU is running")
-    if (state.kept) {
+  evaluate(fiber: Fiber): Effect.Effect<Exit, RunError | Syscall.MakeThreadError> {
+    const state = stateOf(this.vcpu)
+    const refused = refusal(state)
+    if (refused !== undefined) return refused
+    const owner = own(state.file)
+    if (owner.closed) return refuse(KVM_RUN.errors, codes.EBADF, "KVM_RUN: the File is closed")
+    if (state.kept && state.pauses === 0) {
       state.kept = false
-      return atRest(state)
+      return settle(state, owner, 0)
     }
-    state.running = true
-    state.entries++
-    state.immediateExit = 0
-    // The reason is also input: by it the kernel completes the access that the guest stopped for. Only the one that is
-    // believed although the call failed must not be an old one.
-    if (state.reason === KVM_EXIT_MEMORY_FAULT) state.reason = KVM_EXIT_UNKNOWN
-    return enter(state).pipe(
-      Effect.onExit(() =>
-        Effect.sync(() => {
-          state.running = false
-        })
-      ),
-      Effect.matchEffect({
-        onFailure: (error) => failed(state, error),
-        onSuccess: () => atRest(state)
+    const { thread } = state
+    if (thread === undefined) return Effect.flatMap(threadOf(state), () => this)
+    state.occupied = true
+    if (!(fiber.getRef(Trampoline) instanceof Kernel)) return this.plainly(state, thread)
+    if (state.pauses === 0) {
+      const result = enterThread(state, thread.id)
+      if (!isPending(result)) {
+        state.rest()
+        state.occupied = false
+        charge(fiber, costOfExit)
+        return settle(state, owner, result)
+      }
+      const flight = new Flight(state, owner, thread.id)
+      flight.wait()
+      return landing(state, flight, this.restore)
+    }
+    const flight = new Flight(state, owner, thread.id)
+    flight.go()
+    return landing(state, flight, this.restore)
+  }
+
+  private plainly(state: VcpuState, thread: Syscall.Thread): Effect.Effect<Exit, RunError> {
+    return Effect.onExit(this.restore(runPlainly(state, thread)), () =>
+      Effect.sync(() => {
+        state.occupied = false
       })
     )
-  })
-
-/** The vCPU's own thread, made when it is first needed and ended with the vCPU. */
-const threadOf = (state: VcpuState): Effect.Effect<Syscall.Thread, Syscall.MakeThreadError> =>
-  state.thread !== undefined
-    ? Effect.succeed(state.thread)
-    : Effect.map(Scope.provide(Syscall.makeThread, state.scope), (thread) => {
-        state.thread = thread
-        return thread
-      })
+  }
+}
 
 /**
  * Runs the guest until it stops, on the vCPU's own thread: the event loop goes on meanwhile.
  *
  * Interrupting the fiber stops the guest at once, wherever it is, and running it again goes on from there. An exit that
  * came at the same moment is not lost: the next run gives it. Fails with `EBUSY` while another fiber runs it.
+ *
+ * Where a guest stops again within some microseconds, as it does for one device access after another, the answer is
+ * waited for here and now, which is several times faster than by way of the event loop; where it has not done so lately,
+ * nothing is.
  *
  * Request `KVM_RUN`.
  *
@@ -100,19 +110,23 @@ const threadOf = (state: VcpuState): Effect.Effect<Syscall.Thread, Syscall.MakeT
  * @since 0.1.0
  */
 export const run = (vcpu: Vcpu): Effect.Effect<Exit, RunError | Syscall.MakeThreadError> =>
-  entering(vcpu, (state) =>
-    Effect.flatMap(threadOf(state), (thread) =>
-      File.ioctlOn(state.file, thread, KVM_RUN, {
-        // For a guest that is not yet entered; one that is, the signal gets out.
-        onInterrupt: () => {
-          if (!state.closed) state.immediateExit = 1
-        },
-        onAbandoned: () => {
-          state.kept = true
-        }
-      })
-    )
-  )
+  Effect.uninterruptibleMask((restore) => new OnThread(vcpu, restore))
+
+class Inline extends Primitive<Exit, RunError> {
+  private readonly vcpu: Vcpu
+
+  constructor(vcpu: Vcpu) {
+    super()
+    this.vcpu = vcpu
+  }
+
+  evaluate(fiber: Fiber): Effect.Effect<Exit, RunError> {
+    const state = stateOf(this.vcpu)
+    if (state.closed || state.occupied) return refusal(state) ?? this
+    if (state.pauses > 0) return Effect.andThen(awaitResumed(state), this)
+    return enterInline(fiber, state)
+  }
+}
 
 /**
  * Runs the guest until it stops, on the JavaScript thread: faster by two switches of threads, and nothing else happens
@@ -127,5 +141,30 @@ export const run = (vcpu: Vcpu): Effect.Effect<Exit, RunError | Syscall.MakeThre
  * @category running
  * @since 0.1.0
  */
-export const runInline = (vcpu: Vcpu): Effect.Effect<Exit, RunError> =>
-  entering(vcpu, ({ file }) => File.ioctl(file, KVM_RUN))
+export const runInline = (vcpu: Vcpu): Effect.Effect<Exit, RunError> => new Inline(vcpu)
+
+/**
+ * The exits of a guest as a stream: each is run for when it is pulled, by {@link run}, so that a guest stands still while
+ * its exit is being handled, and goes on with what it was answered.
+ *
+ * The stream does not end by itself: `Hlt` and `Shutdown` are exits like others, and a guest can be run after them. It
+ * fails with what a run fails with.
+ *
+ * @example
+ * ```ts
+ * import { Stream } from "effect"
+ * import { Kvm } from "effect-linux"
+ *
+ * // what the guest writes to its first serial port, until it halts
+ * const output = (vcpu: Kvm.Vcpu) =>
+ *   Kvm.exits(vcpu).pipe(
+ *     Stream.takeWhile((exit) => exit._tag !== "Hlt"),
+ *     Stream.filter((exit) => exit._tag === "Io" && exit.direction === "out" && exit.port === 0x3f8)
+ *   )
+ * ```
+ *
+ * @category running
+ * @since 0.1.0
+ */
+export const exits = (vcpu: Vcpu): Stream.Stream<Exit, RunError | Syscall.MakeThreadError> =>
+  Stream.fromEffectRepeat(run(vcpu))

@@ -13,6 +13,8 @@ import type { MmapError, StatxError } from "../errors/calls.ts"
 import { codes } from "../errors/errnos.ts"
 import type { CallErrors } from "../errors/registry.ts"
 import * as File from "../File.ts"
+import { acquire as map } from "../file/mapping.ts"
+import { own } from "../file/model.ts"
 import type * as Ioctl from "../Ioctl.ts"
 import { Misuse } from "../internal/invoke.ts"
 import type * as Mapping from "../Mapping.ts"
@@ -20,6 +22,7 @@ import type * as Syscall from "../Syscall.ts"
 import type { RunPage } from "./exit.ts"
 import * as part from "./part.ts"
 import { KVM_CREATE_VCPU, KvmVcpu } from "./requests.ts"
+import type { Ring } from "./ring.ts"
 import { kvm_run } from "./structs.ts"
 import { type Vm, type VmState, stateOf as vmStateOf } from "./vm.ts"
 
@@ -51,6 +54,11 @@ export const Vcpu: Context.Service<Vcpu, Vcpu> = Context.Service<Vcpu>("effect-l
 const reasonAt = kvm_run.fields.exit_reason.offset
 const immediateExitAt = kvm_run.fields.immediate_exit.offset
 
+/** The vCPUs that a machine has. */
+const vcpusByVm = new WeakMap<VmState, Set<VcpuState>>()
+
+export const vcpusOf = (vm: VmState): ReadonlyArray<VcpuState> => [...(vcpusByVm.get(vm) ?? [])]
+
 /** What is behind the public face. */
 export class VcpuState implements Vcpu, RunPage {
   readonly id: number
@@ -59,14 +67,36 @@ export class VcpuState implements Vcpu, RunPage {
   readonly page: Mapping.Mapping
   readonly bytes: Uint8Array
   readonly scope: Scope.Scope
-  private readonly view: DataView
+  readonly view: DataView
   closed = false
+  /** The guest is being run at this moment: requests would wait. */
   running = false
+  /** A fiber runs it, be it that the guest stands still meanwhile: paused, or while an exit is handled. */
+  occupied = false
   /** An exit that no fiber has seen, as its fiber was interrupted when the guest had just stopped by itself. */
   kept = false
+  /** The next run is to end with `Intr` before the guest is entered: see `control.ts`. */
+  kicked = false
+  /** The run that has just ended, or that is under way, was kicked. */
+  wasKicked = false
+  /** How often it has been paused without being resumed. */
+  pauses = 0
+  /** Makes the kernel come back from `KVM_RUN`; set while it runs on its thread. */
+  stop: (() => void) | undefined = undefined
+  /** The same of its thread, where it has one. */
+  stopThread: (() => void) | undefined = undefined
   /** How often the guest was entered: an exit of an earlier time is stale. */
   entries = 0
   thread: Syscall.Thread | undefined
+  /** Where its thread puts writes by, and the table by which it does: memory that it has while it runs a bus. */
+  ring: Ring | undefined = undefined
+  lent: SharedArrayBuffer | undefined = undefined
+  /** What was last set by `KVM_SET_GUEST_DEBUG`, which cannot be asked for. */
+  guestDebug: { readonly control: number; readonly debugreg: ReadonlyArray<bigint> } | undefined = undefined
+  /** Told, once, when the guest stands still. */
+  private readonly atRest: Array<() => void> = []
+  /** Told, once, when it is no longer paused, or closed. */
+  private readonly onResumed: Set<() => void> = new Set()
 
   constructor(id: number, vm: VmState, file: File.File<KvmVcpu>, page: Mapping.Mapping, scope: Scope.Scope) {
     this.id = id
@@ -76,6 +106,9 @@ export class VcpuState implements Vcpu, RunPage {
     this.bytes = page.bytes
     this.scope = scope
     this.view = new DataView(page.buffer)
+    const all = vcpusByVm.get(vm) ?? new Set()
+    all.add(this)
+    vcpusByVm.set(vm, all)
   }
 
   get reason(): number {
@@ -89,6 +122,45 @@ export class VcpuState implements Vcpu, RunPage {
   /** Makes the kernel come back from `KVM_RUN` before it enters the guest, until the next run. */
   set immediateExit(value: 0 | 1) {
     this.view.setUint8(immediateExitAt, value)
+  }
+
+  /** The guest stands still from now on. */
+  rest(): void {
+    this.running = false
+    this.stop = undefined
+    if (this.atRest.length > 0) for (const told of this.atRest.splice(0)) told()
+  }
+
+  /** Calls `told` when the guest stands still. */
+  whenAtRest(told: () => void): void {
+    if (this.running) this.atRest.push(told)
+    else told()
+  }
+
+  /** Calls `told` when it is resumed or closed; not any more when the function that is returned has been called. */
+  whenResumed(told: () => void): () => void {
+    this.onResumed.add(told)
+    return () => this.onResumed.delete(told)
+  }
+
+  resume(): void {
+    if (this.pauses > 0 && --this.pauses > 0) return
+    this.tellResumed()
+  }
+
+  /** Nothing is begun any more; what waits hears of it. */
+  close(): void {
+    this.closed = true
+    vcpusByVm.get(this.vm)?.delete(this)
+    // The scope that closes next ends the thread, and by that the run: the flag is for a guest not yet entered.
+    this.immediateExit = 1
+    this.tellResumed()
+  }
+
+  private tellResumed(): void {
+    const all = [...this.onResumed]
+    this.onResumed.clear()
+    for (const told of all) told()
   }
 
   makeStale(): () => Misuse | undefined {
@@ -139,15 +211,11 @@ export const createVcpu = (vm: Vm, id: number): Effect.Effect<Vcpu, CreateVcpuEr
       Effect.gen(function* () {
         const fd = yield* File.ioctl(vm.file, KVM_CREATE_VCPU, id)
         const file = File.asDevice(yield* part.adopt(fd), KvmVcpu)
-        const page = yield* File.mmap(file, { length: vcpuMmapSize, shared: true })
+        // Not by `File.mmap`, which first asks how long the file is: this one's length is known, and it is no file.
+        const page = yield* map(fd, { length: vcpuMmapSize, shared: true }, own(file))
         return new VcpuState(id, machine, file, page, yield* Effect.scope)
       }),
-      (state) =>
-        Effect.sync(() => {
-          state.closed = true
-          // The scope that closes next ends the thread, and by that the run: the flag is for a guest not yet entered.
-          state.immediateExit = 1
-        }),
+      (state) => Effect.sync(() => state.close()),
       () => KVM_CREATE_VCPU.errors.make(codes.EBADF, undefined, undefined, "the machine is closed"),
       scope
     )

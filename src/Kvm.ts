@@ -48,11 +48,38 @@ export {
   writeU32,
   writeU64
 } from "./kvm/address-space.ts"
-export { capabilityBits, MissingCapability, supportedCapabilities } from "./kvm/capability.ts"
+export { type Bus, bus, InvalidRange, OverlappingDevices } from "./kvm/bus.ts"
+export {
+  type Answered,
+  type ContextOf,
+  constant,
+  type Device,
+  Done,
+  type DoneOf,
+  debugExit,
+  done,
+  type ErrorOf,
+  type Handled,
+  ignore,
+  type MmioHandlers,
+  type MmioWrite,
+  mmio,
+  type PioHandlers,
+  type PioWrite,
+  type Place,
+  pio
+} from "./kvm/bus-device.ts"
+export {
+  type CapabilityName,
+  capabilityBits,
+  MissingCapability,
+  supportedCapabilities
+} from "./kvm/capability.ts"
 export * from "./kvm/capability-table.ts"
 export * from "./kvm/clock.ts"
 export * from "./kvm/coalesced.ts"
 export * from "./kvm/constants.ts"
+export * from "./kvm/control.ts"
 export * from "./kvm/cpuid.ts"
 export * from "./kvm/debug.ts"
 export * from "./kvm/device.ts"
@@ -106,30 +133,6 @@ export {
 } from "./kvm/layers.ts"
 export * from "./kvm/machine.ts"
 export * from "./kvm/machine-check.ts"
-export { type Bus, bus, InvalidRange, OverlappingDevices } from "./kvm/bus.ts"
-export { type CapabilityName, MissingCapability } from "./kvm/capability.ts"
-export * from "./kvm/control.ts"
-export {
-  type Answered,
-  type ContextOf,
-  constant,
-  type Device,
-  Done,
-  type DoneOf,
-  debugExit,
-  done,
-  type ErrorOf,
-  type Handled,
-  ignore,
-  type MmioHandlers,
-  type MmioWrite,
-  mmio,
-  type PioHandlers,
-  type PioWrite,
-  type Place,
-  pio
-} from "./kvm/bus-device.ts"
-export { Exit, type Io, type Mmio, type Respond, type RespondError } from "./kvm/exit.ts"
 export * from "./kvm/memory.ts"
 export * from "./kvm/msr-index.ts"
 export * from "./kvm/msrs.ts"
@@ -141,9 +144,21 @@ export * as riscv64 from "./kvm/riscv64.ts"
 export { defaultGsiRouting, GsiRoute } from "./kvm/routing.ts"
 export * from "./kvm/run.ts"
 export { getRunState, type RunPageError, type RunState, requestInterruptWindow } from "./kvm/run-page.ts"
-export * from "./kvm/stats.ts"
 export { type ExitHandlers, runUntil, UnhandledExit } from "./kvm/run-until.ts"
 export { type SerialOptions, serial } from "./kvm/serial.ts"
+export * from "./kvm/snapshot.ts"
+export * from "./kvm/snapshot-file.ts"
+export { type SnapshotExtent, SnapshotMemory } from "./kvm/snapshot-memory.ts"
+export {
+  Snapshot,
+  type SnapshotEncoded,
+  type SnapshotExit,
+  type SnapshotIrqchip,
+  type SnapshotRegion,
+  type SnapshotVcpu
+} from "./kvm/snapshot-model.ts"
+export * from "./kvm/snapshot-restore.ts"
+export * from "./kvm/stats.ts"
 export * from "./kvm/structs.ts"
 export * from "./kvm/sync-regs.ts"
 export { getApiVersion, getVcpuMmapSize, Kvm, layer, UnsupportedApiVersion } from "./kvm/system.ts"

@@ -268,6 +268,22 @@ describe.concurrent("examples", () => {
     )
   })
 
+  describeKvm("fork", () => {
+    it.live("asks each of its forks for another square", () =>
+      Effect.gen(function* () {
+        const { code, stderr, stdout } = yield* run(example("fork", "20"))
+        assert.strictEqual(stderr, "")
+        assert.strictEqual(code, 0)
+        const [snapshot = "", ...squares] = linesOf(stdout)
+        assert.match(snapshot, /^a snapshot of 1024 KiB, of which \d+ KiB are stored$/)
+        assert.deepStrictEqual(
+          squares,
+          Array.from({ length: 20 }, (_, number) => `${number}² = ${number * number}`)
+        )
+      })
+    )
+  })
+
   describe("own-ioctl", () => {
     it.live("asks a driver by requests of its own, and says which it does not know", () =>
       Effect.gen(function* () {

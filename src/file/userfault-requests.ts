@@ -28,7 +28,7 @@ import { runOn } from "../internal/descriptor.ts"
 import { onThisThread } from "../internal/invoke.ts"
 import * as Syscall from "../Syscall.ts"
 import { memoryAt } from "../syscall/convert.ts"
-import { ioctl } from "./bus-device.ts"
+import { ioctl } from "./device.ts"
 import { adopt, own } from "./model.ts"
 import { bitsOf, wordsOf } from "./words.ts"
 

@@ -27,6 +27,7 @@ import {
 } from "./requests/aarch64.ts"
 import type { kvm_arm_device_addr, kvm_guest_debug, kvm_vcpu_events, kvm_vcpu_init } from "./structs/aarch64.ts"
 import { refuse, stateOf, stopped, type Vcpu } from "./vcpu.ts"
+import { asking } from "./vcpu-request.ts"
 import type { Vm } from "./vm.ts"
 
 export * from "./aarch64-registers.ts"
@@ -78,7 +79,7 @@ export const vcpuInit = (
   vcpu: Vcpu,
   init: kvm_vcpu_init
 ): Effect.Effect<void, Ioctl.RequestError<typeof KVM_ARM_VCPU_INIT>> =>
-  stopped(vcpu, KVM_ARM_VCPU_INIT, ({ file }) => Effect.asVoid(File.ioctl(file, KVM_ARM_VCPU_INIT, init)))
+  Effect.asVoid(asking(KVM_ARM_VCPU_INIT)(vcpu, init))
 
 /**
  * Ends the configuration of a feature that {@link vcpuInit} asked for: only `KVM_ARM_VCPU_SVE` needs it. `EPERM` where it
@@ -236,7 +237,7 @@ export const getRegWritableMasks = (
 export const getVcpuEvents = (
   vcpu: Vcpu
 ): Effect.Effect<kvm_vcpu_events, Ioctl.RequestError<typeof KVM_GET_VCPU_EVENTS>> =>
-  stopped(vcpu, KVM_GET_VCPU_EVENTS, ({ file }) => File.ioctl(file, KVM_GET_VCPU_EVENTS))
+  asking(KVM_GET_VCPU_EVENTS)(vcpu, undefined)
 
 /**
  * Makes exceptions pending: a system error, or, with `KVM_CAP_ARM_INJECT_EXT_DABT`, an external data abort.
@@ -250,7 +251,7 @@ export const setVcpuEvents = (
   vcpu: Vcpu,
   events: kvm_vcpu_events
 ): Effect.Effect<void, Ioctl.RequestError<typeof KVM_SET_VCPU_EVENTS>> =>
-  stopped(vcpu, KVM_SET_VCPU_EVENTS, ({ file }) => Effect.asVoid(File.ioctl(file, KVM_SET_VCPU_EVENTS, events)))
+  Effect.asVoid(asking(KVM_SET_VCPU_EVENTS)(vcpu, events))
 
 /**
  * How the guest is debugged, from its next run on.
@@ -267,6 +268,6 @@ export const setGuestDebug = (
   Effect.suspend(() =>
     Effect.andThen(
       requires(stateOf(vcpu).vm, "KVM_CAP_SET_GUEST_DEBUG"),
-      stopped(vcpu, KVM_SET_GUEST_DEBUG, ({ file }) => Effect.asVoid(File.ioctl(file, KVM_SET_GUEST_DEBUG, debug)))
+      Effect.asVoid(asking(KVM_SET_GUEST_DEBUG)(vcpu, debug))
     )
   )

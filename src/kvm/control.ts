@@ -3,16 +3,15 @@
  */
 import * as Effect from "effect/Effect"
 import * as Exit_ from "effect/Exit"
-import { errorsOf } from "../errors/registry.ts"
-import * as File from "../File.ts"
-import * as Ioctl from "../Ioctl.ts"
-import * as Struct from "../Struct.ts"
+import type * as Ioctl from "../Ioctl.ts"
 import type * as Syscall from "../Syscall.ts"
-import { KVM_GUESTDBG_ENABLE, KVM_GUESTDBG_SINGLESTEP, KVMIO } from "./constants.ts"
+import { KVM_GUESTDBG_ENABLE, KVM_GUESTDBG_SINGLESTEP } from "./constants.ts"
 import type { Exit } from "./exit.ts"
-import { KvmVcpu } from "./requests.ts"
+import { KVM_SET_GUEST_DEBUG } from "./requests.ts"
 import { type RunError, run } from "./run.ts"
-import { stateOf, stopped, type Vcpu, VcpuState, vcpusOf } from "./vcpu.ts"
+import type { kvm_guest_debug } from "./structs.ts"
+import { stateOf, type Vcpu, VcpuState, vcpusOf } from "./vcpu.ts"
+import { asking } from "./vcpu-request.ts"
 import { type Vm, stateOf as vmStateOf } from "./vm.ts"
 
 /**
@@ -118,18 +117,7 @@ export const whilePaused = <A, E, R>(target: Vcpu | Vm, effect: Effect.Effect<A,
     )
   })
 
-const errors = errorsOf("ioctl", ["EBADF", "EBUSY", "EFAULT", "EINVAL", "EIO", "ENOMEM", "ENOTTY"])
-
-const debugging = Struct.make("kvm_guest_debug", {
-  control: Struct.u32,
-  pad: Struct.padding(4, 4),
-  debugreg: Struct.array(Struct.u64, 8)
-})
-
-const setDebugging = Ioctl.write(KvmVcpu, Ioctl._IOW(KVMIO, 0x9b, debugging), debugging, {
-  name: "KVM_SET_GUEST_DEBUG",
-  errors
-})
+const setDebugging = asking(KVM_SET_GUEST_DEBUG)
 
 /**
  * What making a guest do one step fails with.
@@ -137,7 +125,7 @@ const setDebugging = Ioctl.write(KvmVcpu, Ioctl._IOW(KVMIO, 0x9b, debugging), de
  * @category errors
  * @since 0.1.0
  */
-export type StepError = RunError | Syscall.MakeThreadError | Ioctl.RequestError<typeof setDebugging>
+export type StepError = RunError | Syscall.MakeThreadError | Ioctl.RequestError<typeof KVM_SET_GUEST_DEBUG>
 
 /**
  * Has the guest execute one instruction: gives `Debug` after it, or the exit that it ended in before; that is to be
@@ -161,12 +149,8 @@ export type StepError = RunError | Syscall.MakeThreadError | Ioctl.RequestError<
  */
 export const step = (vcpu: Vcpu): Effect.Effect<Exit, StepError> =>
   Effect.suspend(() => {
-    const none = { control: 0, debugreg: Array.from({ length: 8 }, () => 0n) }
-    const before = stateOf(vcpu).guestDebug ?? none
-    const set = (value: typeof before) =>
-      stopped(vcpu, setDebugging, ({ file }) =>
-        File.ioctl(file, setDebugging, { ...value, debugreg: [...value.debugreg] })
-      )
+    const before = stateOf(vcpu).guestDebug ?? { control: 0, arch: { debugreg: Array.from({ length: 8 }, () => 0n) } }
+    const set = (value: kvm_guest_debug) => setDebugging(vcpu, value)
     return Effect.acquireUseRelease(
       set({ ...before, control: before.control | KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP }),
       () => run(vcpu),

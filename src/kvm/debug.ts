@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import type * as Ioctl from "../Ioctl.ts"
 import { KVM_GET_DEBUGREGS, KVM_SET_DEBUGREGS, KVM_SET_GUEST_DEBUG, KVM_TRANSLATE } from "./requests.ts"
 import type { kvm_debugregs, kvm_guest_debug_arch, kvm_translation } from "./structs.ts"
-import type { Vcpu } from "./vcpu.ts"
+import { stateOf, type Vcpu } from "./vcpu.ts"
 import { asking, askingWith, type OptionalRequestError } from "./vcpu-request.ts"
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -59,7 +59,12 @@ export const setGuestDebug = (
   vcpu: Vcpu,
   debug: { readonly control: number; readonly arch?: kvm_guest_debug_arch | undefined }
 ): Effect.Effect<void, GuestDebugError> =>
-  Effect.asVoid(tellDebug(vcpu, { control: debug.control, arch: debug.arch ?? noRegisters }))
+  Effect.suspend(() => {
+    const told = { control: debug.control, arch: debug.arch ?? noRegisters }
+    return Effect.map(tellDebug(vcpu, told), () => {
+      stateOf(vcpu).guestDebug = told
+    })
+  })
 
 /**
  * A breakpoint of the hardware's: the guest stops before it executes the instruction at `address`, or after it wrote to,

@@ -11,7 +11,8 @@ import { nameOf, numberOf } from "./capability-number.ts"
 import type { CapabilityName } from "./capability-table.ts"
 import * as constants from "./constants.ts"
 import { KVM_ENABLE_CAP } from "./requests.ts"
-import { stopped, type Vcpu, VcpuState } from "./vcpu.ts"
+import { type Vcpu, VcpuState } from "./vcpu.ts"
+import { asking } from "./vcpu-request.ts"
 import type { Vm } from "./vm.ts"
 
 /**
@@ -65,7 +66,7 @@ export const enableCap = (
       )
       const enable =
         target instanceof VcpuState
-          ? stopped(target, KVM_ENABLE_CAP, ({ file }) => File.ioctl(file, KVM_ENABLE_CAP, argument))
+          ? asking(KVM_ENABLE_CAP)(target, argument)
           : File.ioctl(vm.file, KVM_ENABLE_CAP, argument)
       return Effect.map(Effect.andThen(known, enable), () => {
         if (argument.cap === constants.KVM_CAP_SPLIT_IRQCHIP) vm.irqchip = "split"

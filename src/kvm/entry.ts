@@ -190,6 +190,7 @@ export class Flight {
 
   private park(what: Result | "proceed"): void {
     this.parked = what
+    this.state.parked = what === 0
     this.forgetResume = this.state.whenResumed(this.resumed)
   }
 
@@ -197,6 +198,7 @@ export class Flight {
     const { parked } = this
     if (parked === undefined) return
     this.parked = undefined
+    this.state.parked = false
     if (parked !== "proceed") this.end(parked)
     else if (this.isStopping || this.state.closed) this.end(-codes.EINTR)
     else this.go()

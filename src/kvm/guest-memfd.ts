@@ -148,7 +148,7 @@ export const preFaultMemory = (
         return Effect.ensuring(
           from(range.gpa, range.size),
           Effect.sync(() => {
-            state.running = false
+            state.rest()
           })
         )
       })

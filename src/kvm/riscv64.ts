@@ -7,14 +7,14 @@
  */
 import * as Effect from "effect/Effect"
 import type { IoctlError } from "../errors/calls.ts"
-import * as File from "../File.ts"
 import type * as Ioctl from "../Ioctl.ts"
 import type * as Struct from "../Struct.ts"
 import { type MissingCapability, requires } from "./capability.ts"
 import * as constants from "./constants.ts"
 import { KVM_SET_GUEST_DEBUG } from "./requests/riscv64.ts"
 import * as structs from "./structs/riscv64.ts"
-import { stateOf, stopped, type Vcpu } from "./vcpu.ts"
+import { stateOf, type Vcpu } from "./vcpu.ts"
+import { asking } from "./vcpu-request.ts"
 
 export * from "./requests/riscv64.ts"
 export * from "./structs/riscv64.ts"
@@ -327,6 +327,6 @@ export const setGuestDebug = (
   Effect.suspend(() =>
     Effect.andThen(
       requires(stateOf(vcpu).vm, "KVM_CAP_SET_GUEST_DEBUG"),
-      stopped(vcpu, KVM_SET_GUEST_DEBUG, ({ file }) => Effect.asVoid(File.ioctl(file, KVM_SET_GUEST_DEBUG, debug)))
+      Effect.asVoid(asking(KVM_SET_GUEST_DEBUG)(vcpu, debug))
     )
   )

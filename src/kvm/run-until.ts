@@ -15,7 +15,6 @@ import { native } from "../internal/native.ts"
 import { Kernel, Trampoline } from "../internal/trampoline.ts"
 import * as Syscall from "../Syscall.ts"
 import { type Bus, type BusState, stateOfBus } from "./bus.ts"
-import { KVM_EXIT_IO, KVM_EXIT_IO_OUT, KVM_EXIT_MMIO } from "./constants.ts"
 import {
   type ContextOf,
   type DeviceState,
@@ -27,6 +26,7 @@ import {
   isEffect,
   unhandled
 } from "./bus-device.ts"
+import { KVM_EXIT_IO, KVM_EXIT_IO_OUT, KVM_EXIT_MMIO } from "./constants.ts"
 import {
   type Ended,
   enterThread,

@@ -23,7 +23,7 @@ import type { RunPage } from "./exit.ts"
 import * as part from "./part.ts"
 import { KVM_CREATE_VCPU, KvmVcpu } from "./requests.ts"
 import type { Ring } from "./ring.ts"
-import { kvm_run } from "./structs.ts"
+import { type kvm_guest_debug, kvm_run } from "./structs.ts"
 import { type Vm, type VmState, stateOf as vmStateOf } from "./vm.ts"
 
 /**
@@ -75,6 +75,8 @@ export class VcpuState implements Vcpu, RunPage {
   occupied = false
   /** An exit that no fiber has seen, as its fiber was interrupted when the guest had just stopped by itself. */
   kept = false
+  /** The same of one that is held back until the vCPU is resumed. */
+  parked = false
   /** The next run is to end with `Intr` before the guest is entered: see `control.ts`. */
   kicked = false
   /** The run that has just ended, or that is under way, was kicked. */
@@ -87,12 +89,14 @@ export class VcpuState implements Vcpu, RunPage {
   stopThread: (() => void) | undefined = undefined
   /** How often the guest was entered: an exit of an earlier time is stale. */
   entries = 0
+  /** The entry whose exit was last answered: see `snapshot-exit.ts`. */
+  answered = 0
   thread: Syscall.Thread | undefined
   /** Where its thread puts writes by, and the table by which it does: memory that it has while it runs a bus. */
   ring: Ring | undefined = undefined
   lent: SharedArrayBuffer | undefined = undefined
   /** What was last set by `KVM_SET_GUEST_DEBUG`, which cannot be asked for. */
-  guestDebug: { readonly control: number; readonly debugreg: ReadonlyArray<bigint> } | undefined = undefined
+  guestDebug: kvm_guest_debug | undefined = undefined
   /** Told, once, when the guest stands still. */
   private readonly atRest: Array<() => void> = []
   /** Told, once, when it is no longer paused, or closed. */
@@ -165,12 +169,12 @@ export class VcpuState implements Vcpu, RunPage {
 
   makeStale(): () => Misuse | undefined {
     const { entries } = this
-    return () =>
-      this.closed
-        ? new Misuse(codes.EBADF, "the vCPU is closed")
-        : this.entries !== entries
-          ? new Misuse(codes.EINVAL, "the guest has been run since this exit")
-          : undefined
+    return () => {
+      if (this.closed) return new Misuse(codes.EBADF, "the vCPU is closed")
+      if (this.entries !== entries) return new Misuse(codes.EINVAL, "the guest has been run since this exit")
+      this.answered = entries
+      return undefined
+    }
   }
 }
 

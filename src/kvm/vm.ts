@@ -111,7 +111,9 @@ export const createVm = (
   Effect.flatMap(Effect.all([Kvm, Effect.scope]), ([{ file, vcpuMmapSize }, scope]) =>
     part.acquire(
       new part.Parts(),
+      // It starts a thread of the kernel's, and a signal to ours ends that wait: a profiler's will do.
       File.ioctl(file, KVM_CREATE_VM, options.type ?? 0).pipe(
+        Effect.retry({ while: ({ errno }) => errno === codes.EINTR, times: 100 }),
         Effect.flatMap(part.adopt),
         Effect.map((vm) => new VmState(File.asDevice(vm, KvmVm), vcpuMmapSize, scope))
       ),

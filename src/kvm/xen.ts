@@ -18,7 +18,8 @@ import {
 } from "./requests/xen.ts"
 import type { kvm_irq_routing_xen_evtchn } from "./structs/irq.ts"
 import type { kvm_xen_hvm_attr, kvm_xen_hvm_config, kvm_xen_vcpu_attr } from "./structs/xen.ts"
-import { stateOf, stopped, type Vcpu } from "./vcpu.ts"
+import { stateOf, type Vcpu } from "./vcpu.ts"
+import { asking } from "./vcpu-request.ts"
 import type { Vm } from "./vm.ts"
 
 /**
@@ -102,9 +103,7 @@ export const getXenVcpuAttr = (vcpu: Vcpu, type: number): Effect.Effect<kvm_xen_
   Effect.suspend(() =>
     Effect.andThen(
       requires(stateOf(vcpu).vm, "KVM_CAP_XEN_HVM"),
-      stopped(vcpu, KVM_XEN_VCPU_GET_ATTR, ({ file }) =>
-        Effect.map(File.ioctl(file, KVM_XEN_VCPU_GET_ATTR, { type, u: { gpa: 0n } }), ({ u }) => u)
-      )
+      Effect.map(asking(KVM_XEN_VCPU_GET_ATTR)(vcpu, { type, u: { gpa: 0n } }), ({ u }) => u)
     )
   )
 
@@ -123,7 +122,7 @@ export const setXenVcpuAttr = (
   Effect.suspend(() =>
     Effect.andThen(
       requires(stateOf(vcpu).vm, "KVM_CAP_XEN_HVM"),
-      stopped(vcpu, KVM_XEN_VCPU_SET_ATTR, ({ file }) => Effect.asVoid(File.ioctl(file, KVM_XEN_VCPU_SET_ATTR, attr)))
+      Effect.asVoid(asking(KVM_XEN_VCPU_SET_ATTR)(vcpu, attr))
     )
   )
 

@@ -14,6 +14,7 @@ const createVmErrors = errorsOf("ioctl", [
   "EBADF",
   "EBUSY",
   "EFAULT",
+  "EINTR",
   "EINVAL",
   "EMFILE",
   "ENFILE",

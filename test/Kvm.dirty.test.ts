@@ -301,7 +301,8 @@ describeKvm("Dirty rings", () => {
         Effect.gen(function* () {
           const vcpu = yield* Kvm.createVcpu(vm, 0)
           yield* enterRealMode(vcpu)
-          const bare = yield* mappings(/kvm-vcpu/)
+          // The page that it shares with its host, which its thread maps once more.
+          const bare = 2
           yield* expectExit(vcpu, "Io")
           const both = [Kvm.dirtyPages(vm, memory), Kvm.dirtyPages(vm, memory)]
           const told = (yield* Effect.all(both, { concurrency: "unbounded" })).flat()

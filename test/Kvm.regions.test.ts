@@ -8,7 +8,7 @@ import { mappings, openFds } from "./support/process.ts"
 
 const page = 0x1000
 
-const holdings = Effect.all({ fds: openFds, mappings: mappings(/kvm|memfd:|guest_memfd|\/dev\/zero/) })
+const holdings = Effect.all({ fds: openFds, mappings: mappings(/kvm-gmem|memfd:|guest_memfd|\/dev\/zero/) })
 
 const load = asm("mov al, [0x8000]", 0xa0, 0x00, 0x80)
 const store = asm("mov [0x8000], al", 0xa2, 0x00, 0x80)

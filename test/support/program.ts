@@ -33,7 +33,7 @@ export const program = (body: string): Effect.Effect<Ended> =>
       import * as NodeModule from "node:module"
       import * as Fs from "node:fs"
       import { Deferred, Effect, Exit, Fiber, Scope } from ${JSON.stringify(effect)}
-      import { Errno, File, Futex, IoUring, Mapping, Mutex, Syscall } from ${JSON.stringify(library)}
+      import { Errno, Fcntl, File, Futex, IoUring, Mapping, Mutex, Syscall } from ${JSON.stringify(library)}
       const addon = NodeModule.createRequire(${JSON.stringify(addonPath)})(${JSON.stringify(addonPath)})
       ${body}`
     const child = spawn(process.execPath, ["--input-type=module", "--eval", source], {

@@ -12,6 +12,7 @@ import { callFunctions, callIndex, callTable } from "./generate/calls.mjs"
 import { constants } from "./generate/constants.mjs"
 import { errnos } from "./generate/errnos.mjs"
 import { root } from "./generate/headers.mjs"
+import { kvmIndex } from "./generate/kvm-index.mjs"
 import { numbers } from "./generate/numbers.mjs"
 
 const outputs = {
@@ -29,6 +30,7 @@ const outputs = {
     })
   ),
   "docs/calls.md": callIndex(),
+  "docs/kvm.md": kvmIndex(),
   ...callFunctions()
 }
 

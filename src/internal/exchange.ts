@@ -18,10 +18,11 @@ import {
   evaluatedDirectly,
   type Fiber,
   Primitive,
-  succeedWith
+  succeedWith,
+  trampolineOf
 } from "./invoke.ts"
 import { nr } from "./nr.ts"
-import { Kernel, Trampoline } from "./trampoline.ts"
+import { Kernel } from "./trampoline.ts"
 
 export interface ExchangeKind<out E> {
   readonly nr: number
@@ -58,7 +59,7 @@ export class Exchange<E> extends Primitive<number, E> {
   /** The number of bytes, where they are there at once. */
   now(fiber: Fiber): number | Effect.Effect<number, E> {
     const { buffer, flags, kind, self } = this
-    const kernel = fiber.getRef(Trampoline)
+    const kernel = trampolineOf(fiber)
     const isPlain =
       (flags === 0 || flags === MSG_NOSIGNAL) && buffer instanceof Uint8Array && buffer.length <= mostAtOnce
     if (!isPlain || self.closed || !(kernel instanceof Kernel)) return runOn(self, this.describe())

@@ -175,6 +175,8 @@ void Vcpu::Run(Runner& runner) {
     inside_.store(true, std::memory_order_seq_cst);
     result = InvokeInterruptible(&cancelled_, call_);
     inside_.store(false, std::memory_order_release);
+    // It waited for another vCPU to start it, and was started: the kernel wants to be asked again.
+    if (result == -EAGAIN) continue;
     bool bell = false;
     if (result != 0 || !bus_.Answer(page_, &bell)) break;
     if (bell) Ring(runner, kBell, 0);

@@ -264,7 +264,7 @@ describe("File.ioctl", () => {
         Effect.provideService(Syscall.Trampoline, recording)
       )
       assert.strictEqual(error._tag, "EINVAL")
-      assert.include(error.message, "ws_row")
+      assert.include(error.message, "TIOCSWINSZ.ws_row: ")
       assert.deepStrictEqual(calls, [])
     })
   )

@@ -143,9 +143,30 @@ describeKvm("Kvm.addMemory", () => {
         const before = yield* holdings
         yield* expectErrno(Effect.scoped(Kvm.addMemory(vm, options)), "EINVAL")
         assert.deepStrictEqual(yield* holdings, before)
+        // Who comes next without a number gets one that there is.
+        assert.strictEqual((yield* Kvm.addMemory(vm, { guestAddress: 0, size: 0x1000 })).slot, 0)
       })
     )
   }
+
+  itKvm(
+    "says which of the numbers is wrong",
+    Effect.gen(function* () {
+      const vm = yield* Kvm.createVm()
+      for (const [name, options] of [
+        ["size", { guestAddress: 0, size: 0 }],
+        ["size", { guestAddress: 0, size: -0x1000 }],
+        ["size", { guestAddress: 0, size: Number.NaN }],
+        ["slot", { slot: -1, guestAddress: 0, size: 0x1000 }],
+        ["slot", { slot: 0.5, guestAddress: 0, size: 0x1000 }],
+        ["guestAddress", { guestAddress: 0.5, size: 0x1000 }]
+      ] as const) {
+        const error = yield* Effect.flip(Kvm.addMemory(vm, options))
+        assert.strictEqual(error._tag, "EINVAL")
+        assert.include(error.message, `${name}: `)
+      }
+    })
+  )
 })
 
 describeKvm("Kvm.setUserMemoryRegion", () => {

@@ -1,6 +1,6 @@
 /** Guests set up in every mode, and the tables they use: real code that runs, faults and comes back. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Cause, Effect, Exit } from "effect"
 import { Kvm } from "../src/index.ts"
 import { evaluateC } from "./support/c.ts"
 import { asm, expectExit, hlt, itKvm } from "./support/guests.ts"
@@ -439,6 +439,29 @@ describeKvm("Kvm.x86.longMode", () => {
       const vcpu = yield* Kvm.createVcpu(vm, 0)
       yield* x86.longMode(vcpu, memory, { entry, stack: 0x4000, tables })
       assert.strictEqual(yield* toldBy(vcpu), 1)
+    })
+  )
+
+  itKvm(
+    "neither mode takes a ring or a depth of tables that there is not for another one",
+    Effect.gen(function* () {
+      const { memory, vcpu } = yield* makeMachine
+      const before = yield* Kvm.getSregs(vcpu)
+      for (const [message, mode] of [
+        // @ts-expect-error: none of 0 and 3
+        ["ring: expected 0 or 3, got 1", x86.longMode(vcpu, memory, { entry, tables, ring: 1 })],
+        // @ts-expect-error: the same
+        ["ring: expected 0 or 3, got 4", x86.protectedMode(vcpu, memory, { entry, ring: 4 })],
+        // @ts-expect-error: none of 4 and 5
+        ["levels: expected 4 or 5, got 3", x86.longMode(vcpu, memory, { entry, tables, levels: 3 })]
+      ] as const) {
+        const exit = yield* Effect.exit(mode)
+        const error = Exit.isFailure(exit) ? Cause.squash(exit.cause) : undefined
+        assert.instanceOf(error, TypeError)
+        assert.strictEqual(error instanceof Error && error.message, message)
+      }
+      assert.deepStrictEqual(yield* Kvm.getSregs(vcpu), before)
+      assert.isTrue(memory.bytes.every((byte) => byte === 0))
     })
   )
 })

@@ -259,12 +259,42 @@ describeVm("serialOutput", () => {
     ...asm("out dx, al", 0xee),
     ...asm("ud2", 0x0f, 0x0b)
   ]
+  // What nearly every guest does before it prints: sets the speed by what is the text's port otherwise.
+  const withSpeed = [
+    ...asm("mov dx, 0x3fb", 0xba, 0xfb, 0x03),
+    ...asm("mov al, 0x80; out dx, al", 0xb0, 0x80, 0xee),
+    ...asm("mov dx, 0x3f8", 0xba, 0xf8, 0x03),
+    ...asm("mov al, 'x'; out dx, al", 0xb0, 0x78, 0xee),
+    ...asm("mov dx, 0x3fb", 0xba, 0xfb, 0x03),
+    ...asm("mov al, 3; out dx, al", 0xb0, 0x03, 0xee),
+    ...asm("mov dx, 0x3f8", 0xba, 0xf8, 0x03),
+    ...asm("mov al, 'B'; out dx, al", 0xb0, 0x42, 0xee),
+    ...hlt
+  ]
+  itVm("the line's speed is no text", { code: withSpeed }, () =>
+    Effect.gen(function* () {
+      assert.strictEqual(yield* Testing.serialOutput(yield* Kvm.Vcpu), "B")
+    })
+  )
+
   itVm("a guest that breaks down says what it wrote before", { mode: "protected", code: broken }, () =>
     Effect.gen(function* () {
       const error = yield* diedWith(Testing.serialOutput(yield* Kvm.Vcpu))
       assert.match(error.message, /it stopped with Shutdown after it wrote "A"; it is in protected mode/)
     })
   )
+})
+
+describeKvm("tables", () => {
+  const long = new Uint8Array(0x1_f801).fill(0x90)
+  long.set(hlt, long.length - 1)
+  for (const mode of ["protected", "long"] as const) {
+    itVm(`of ${mode} mode are not written over code that is long`, { mode, code: long }, () =>
+      Effect.gen(function* () {
+        yield* Testing.expectMemory(Kvm.guestMemory(yield* Kvm.Vm), 0x1000, long)
+      })
+    )
+  }
 })
 
 describeKvm("where there is no KVM", () => {
@@ -279,9 +309,9 @@ describeKvm("where there is no KVM", () => {
     return undefined
   })()
 
-  const run = (env: Readonly<Record<string, string>>) => {
+  const run = (env: Readonly<Record<string, string>>, within = without ?? []) => {
     const vitest = [join(root, "node_modules/vitest/vitest.mjs"), "run", "--reporter", "verbose"]
-    return spawnSync("unshare", [...(without ?? []), process.execPath, ...vitest, "examples/testing/hello.test.ts"], {
+    return spawnSync("unshare", [...within, process.execPath, ...vitest, "examples/testing/hello.test.ts"], {
       cwd: root,
       encoding: "utf8",
       env: { ...process.env, NO_COLOR: "1", EFFECT_LINUX_REQUIRE_KVM: "", ...env }
@@ -293,7 +323,19 @@ describeKvm("where there is no KVM", () => {
     () => {
       const { status, stdout } = run({})
       assert.strictEqual(status, 0, stdout)
-      assert.include(stdout, "(skipped: ENOENT: no such file or directory, access '/dev/kvm')")
+      assert.include(stdout, "(skipped: ENOENT: no such file or directory, open '/dev/kvm')")
+    },
+    120_000
+  )
+
+  // Character device 0:0 is nobody's: a node that may be used, as in a container on a host without the module.
+  const script = "mount -t tmpfs none /dev && : > /dev/null && mknod -m 666 /dev/kvm c 0 0 || exit 99"
+  it.skipIf(spawnSync("unshare", ["-m", "sh", "-c", script]).status !== 0)(
+    "the same where there is a node, and nothing behind it",
+    () => {
+      const { status, stdout } = run({}, ["-m", "sh", "-c", `${script}\nexec "$@"`, "sh"])
+      assert.strictEqual(status, 0, stdout)
+      assert.include(stdout, "(skipped: ENXIO: no such device or address, open '/dev/kvm')")
     },
     120_000
   )

@@ -211,7 +211,7 @@ const request = <D, A, R, E>(
 ): Request<D, A, R, E> => ({
   "~effect-linux/Request": unused,
   code,
-  name: options?.name ?? `0x${code.toString(16)}`,
+  name: nameOf(code, options),
   // Without `errors` the type parameter is IoctlError, which is what ioctlErrors makes.
   errors: options?.errors ?? (ioctlErrors as CallErrors<unknown> as CallErrors<E>),
   waits: options?.waits === true,
@@ -243,9 +243,13 @@ const memoryFor = (code: number, size: number): Uint8Array =>
 /** Some numbers say `long` where `int` is meant: there is room for what they say. */
 const sizeIn = (code: number): number => (code >>> 16) & 0x3fff
 
-const encoded = <I>(layout: Struct.Layout<unknown, I>, argument: I, code: number): Uint8Array => {
+/** What a request is called in messages: its number says little. */
+const nameOf = (code: number, options: { readonly name?: string | undefined } | undefined): string =>
+  options?.name ?? `0x${code.toString(16)}`
+
+const encoded = <I>(layout: Struct.Layout<unknown, I>, argument: I, code: number, name: string): Uint8Array => {
   const memory = memoryFor(code, layout.size)
-  layout.set(viewOf(memory), 0, argument, `0x${code.toString(16)}`)
+  layout.set(viewOf(memory), 0, argument, name)
   return memory
 }
 
@@ -314,7 +318,10 @@ export const write = <D, I, E = IoctlError>(
   code: number,
   layout: Struct.Layout<unknown, I>,
   options?: RequestOptions<E>
-): Request<D, I, number, E> => request(code, options, "in", (argument) => encoded(layout, argument, code), result)
+): Request<D, I, number, E> => {
+  const name = nameOf(code, options)
+  return request(code, options, "in", (argument) => encoded(layout, argument, code, name), result)
+}
 
 /**
  * A request that takes what the kernel reads and gives what it writes to the same memory.
@@ -327,14 +334,16 @@ export const writeRead = <D, A, I, E = IoctlError>(
   code: number,
   layout: Struct.Layout<A, I>,
   options?: RequestOptions<E>
-): Request<D, I, A, E> =>
-  request(
+): Request<D, I, A, E> => {
+  const name = nameOf(code, options)
+  return request(
     code,
     options,
     "inOut",
-    (argument) => encoded(layout, argument, code),
+    (argument) => encoded(layout, argument, code, name),
     (_, memory) => layout.get(viewOf(memory), 0)
   )
+}
 
 /**
  * How a request is made that none of the other constructors fits.

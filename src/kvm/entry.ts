@@ -32,6 +32,8 @@ export type Ended = Exit_.Exit<Exit, RunError>
 
 const intr: Exit = { _tag: "Intr" }
 const interrupted: Ended = Exit_.succeed(intr)
+/** It waited for another vCPU to start it, and was started: the kernel wants to be asked again. */
+const started: Ended = Exit_.fail(KVM_RUN.errors.make(codes.EAGAIN, undefined, undefined, "KVM_RUN"))
 
 const closedMeanwhile = () => refuse(KVM_RUN.errors, codes.EBADF, "KVM_RUN: the vCPU was closed meanwhile")
 const closedBefore = () => refuse(KVM_RUN.errors, codes.EBADF, "KVM_RUN: the vCPU is closed")
@@ -334,7 +336,10 @@ const call = (
       Effect.match({
         onFailure: (error) => ({
           isPaused,
-          ended: outcome(state, owner, -error.errno) ?? Exit_.succeed(decode(state))
+          ended:
+            error.errno === codes.EAGAIN && !state.closed
+              ? started
+              : (outcome(state, owner, -error.errno) ?? Exit_.succeed(decode(state)))
         }),
         onSuccess: (result) => ({ isPaused, ended: settle(state, owner, result) })
       })
@@ -358,6 +363,7 @@ export const runPlainly = (state: VcpuState, thread: Syscall.Thread): Effect.Eff
     if (state.closed) return closedMeanwhile()
     if (state.pauses > 0) return Effect.andThen(resumed, once)
     return Effect.flatMap(call(state, thread), ({ ended, isPaused }): Effect.Effect<Exit, RunError> => {
+      if (ended === started) return once
       if (!isPaused || state.closed) return ended
       if (ended === interrupted) {
         if (state.wasKicked) state.kicked = true

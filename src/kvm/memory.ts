@@ -269,10 +269,18 @@ const add = Effect.fnUntraced(function* (
   if (typeof guestAddress === "number" && !Number.isSafeInteger(guestAddress)) {
     return yield* refuse(codes.EINVAL, `guestAddress: ${guestAddress} is no safe integer`)
   }
+  if (!Number.isSafeInteger(size) || size <= 0) {
+    return yield* refuse(codes.EINVAL, `size: expected a length above 0, got ${size}`)
+  }
+  const { slot: wanted } = options
+  // Before it is noted as taken, and then as free: `freeSlot` would give it to whoever comes next.
+  if (wanted !== undefined && !(Number.isInteger(wanted) && wanted >= 0 && wanted <= 0xffff_ffff)) {
+    return yield* refuse(codes.EINVAL, `slot: expected an integer from 0 to 4294967295, got ${wanted}`)
+  }
   if (readOnly) yield* requires(vm, "KVM_CAP_READONLY_MEM")
   const host = yield* backed(backing, size, restore)
   const machine = memoryOf(vm)
-  const { slot = machine.freeSlot() } = options
+  const slot = wanted ?? machine.freeSlot()
   if (machine.slots.has(slot)) return yield* refuse(codes.EEXIST, `slot: ${slot} is taken`)
   const memory = new GuestMemoryState({ slot, guestAddress: BigInt(guestAddress), size, readOnly }, host)
   const region = {

@@ -85,7 +85,8 @@ class OnThread extends Primitive<Exit, RunError | Syscall.MakeThreadError> {
  * Runs the guest until it stops, on the vCPU's own thread: the event loop goes on meanwhile.
  *
  * Interrupting the fiber stops the guest at once, wherever it is, and running it again goes on from there. An exit that
- * came at the same moment is not lost: the next run gives it. Fails with `EBUSY` while another fiber runs it.
+ * came at the same moment is not lost: the next run gives it. Fails with `EBUSY` while another fiber runs it. A vCPU that
+ * another one is to start waits for that, and then runs.
  *
  * Where a guest stops again within some microseconds, as it does for one device access after another, the answer is
  * waited for here and now, which is several times faster than by way of the event loop; where it has not done so lately,
@@ -130,7 +131,8 @@ class Inline extends Primitive<Exit, RunError> {
 
 /**
  * Runs the guest until it stops, on the JavaScript thread: faster by two switches of threads, and nothing else happens
- * meanwhile. A guest that does not stop stops the program.
+ * meanwhile. A guest that does not stop stops the program. One that waited to be started by another vCPU, and was, is the
+ * error `EAGAIN`: run it again.
  *
  * **When to use**
  *

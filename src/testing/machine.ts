@@ -20,7 +20,10 @@ export interface TestVm extends Omit<Kvm.VmOptions, "memory"> {
   readonly stack?: number | undefined
   /** The mode of the processor: `long` has the lowest 4 GiB mapped to themselves. `real`. */
   readonly mode?: "real" | "protected" | "long" | Kvm.ModeOptions | undefined
-  /** Where the tables of protected and long mode are written: 32 KiB at most. 0x10000. */
+  /**
+   * Where the tables of protected and long mode are written: 32 KiB at most. 0x10000, or after the code where that is in
+   * the way.
+   */
   readonly tables?: number | undefined
   /** General registers at the start. */
   readonly regs?: Partial<Kvm.kvm_regs> | undefined
@@ -35,6 +38,14 @@ export interface TestVm extends Omit<Kvm.VmOptions, "memory"> {
  * @since 0.1.0
  */
 export type TestVmError = OpenatError | IoctlError | Kvm.UnsupportedApiVersion | Kvm.VmLayerError | Kvm.VcpuLayerError
+
+const usualTables = 0x1_0000
+const mostTables = 0x8000
+const pageSize = 0x1000
+
+/** Where tables do not overwrite the code. */
+const tablesBeside = (start: number, end: number): number =>
+  start < usualTables + mostTables && end > usualTables ? Math.ceil(end / pageSize) * pageSize : usualTables
 
 /**
  * A fresh machine with a vCPU that is about to run the code, for as long as a test has the layer: `yield* Kvm.Vm` and
@@ -66,7 +77,7 @@ export const vm = (options: TestVm = {}): Layer.Layer<Kvm.Kvm | Kvm.Vm | Kvm.Vcp
     memory = 0x20_0000,
     mode = "real",
     regs,
-    tables = 0x1_0000
+    tables = tablesBeside(entry, entry + code.length)
   } = options
   const { stack = 0x8000 } = options
   const common = { entry, stack, regs }

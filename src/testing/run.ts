@@ -92,7 +92,8 @@ export interface SerialOptions extends RunOptions {
 
 /**
  * Runs a guest until it halts; gives what it wrote to a serial line, as text of UTF-8. Whoever asks the line's status
- * (5 ports above) is told that it can write; all else that it reads is zero.
+ * (5 ports above) is told that it can write; all else that it reads is zero. What is written while bit 7 of the line's
+ * control register (3 ports above) is set is its speed, and no text.
  *
  * @example
  * ```ts
@@ -115,11 +116,17 @@ export const serialOutput = (vcpu: Kvm.Vcpu, options: SerialOptions = {}): Effec
     const step: Effect.Effect<Kvm.Exit, RunError> = options.inline === true ? Kvm.runInline(vcpu) : Kvm.run(vcpu)
     const decoder = new TextDecoder()
     let text = ""
+    let setsSpeed = false
     for (let count = 0; count < maxExits; count++) {
       const exit = yield* step
       if (exit._tag === until) return text + decoder.decode()
       if (exit._tag === "Io") {
-        if (exit.direction === "out" && exit.port === port) text += decoder.decode(exit.data, { stream: true })
+        if (exit.direction === "out" && exit.port === port && !setsSpeed) {
+          text += decoder.decode(exit.data, { stream: true })
+        }
+        if (exit.direction === "out" && exit.port === port + 3) {
+          setsSpeed = ((exit.data.at(-exit.size) ?? 0) & 0x80) !== 0
+        }
         // Empty, and ready to send.
         const status = exit.direction === "in" && exit.port === port + 5
         yield* status ? Effect.ignore(exit.respond(new Uint8Array(exit.data.length).fill(0x60))) : zeros(exit)

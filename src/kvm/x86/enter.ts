@@ -171,6 +171,11 @@ export const checkEntry = (memory: PhysicalMemory, { regs, sregs }: Mode, ring: 
   else if (ring === 3 && !found.user) broken("mode.entry", "rip", `the page of ${hex(linear)} is none of ring 3's`)
 }
 
+/** Refuses what the types exclude, and what would be taken for the usual one. */
+export const expectOneOf = (name: string, value: number, known: ReadonlyArray<number>): void => {
+  if (!known.includes(value)) throw new TypeError(`${name}: expected ${known.join(" or ")}, got ${String(value)}`)
+}
+
 export const stackOf = (stack: number | bigint | undefined, bits: 32 | 64): bigint => {
   const address = integer(stack ?? 0, "mode.stack", "rsp")
   if (address < 0n || address >> BigInt(bits) !== 0n) broken("mode.stack", "rsp", `it is ${hex(address)}`)

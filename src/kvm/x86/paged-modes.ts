@@ -5,6 +5,7 @@ import * as control from "./control.ts"
 import {
   checkEntry,
   enter,
+  expectOneOf,
   type ModeError,
   type PagedMode,
   type PagedModeOptions,
@@ -127,6 +128,7 @@ export const protectedMode = (
 ): Effect.Effect<PagedMode, ModeError> =>
   enter(vcpu, (before): PagedMode => {
     const { cr0 = 0n, cr4 = 0n, efer = 0n, handlers, interrupts, paging = false, regs, ring = 0, tables } = options
+    expectOneOf("ring", ring, [0, 3])
     const flat = [
       segment({ kind: "code", selector: protectedModeSelectors.code }),
       segment({ kind: "data", selector: protectedModeSelectors.data }),
@@ -214,6 +216,8 @@ export const longMode = (
 ): Effect.Effect<PagedMode, ModeError> =>
   enter(vcpu, (before): PagedMode => {
     const { cr0 = 0n, cr4 = 0n, efer = 0n, interrupts, levels = 4, regs, ring = 0, tables } = options
+    expectOneOf("ring", ring, [0, 3])
+    expectOneOf("levels", levels, [4, 5])
     const flat = [
       segment({ kind: "code", bits: 64, selector: longModeSelectors.code }),
       segment({ kind: "data", selector: longModeSelectors.data }),

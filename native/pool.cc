@@ -30,6 +30,9 @@ constexpr uint64_t kStalledMilliseconds = 50;
 // Results that are handed over in one turn of the loop.
 constexpr size_t kMostAtOnce = 512;
 
+// After so long the loop has its turn: who is told a result may make much of it.
+constexpr std::chrono::milliseconds kMostTime{2};
+
 // What the kernel means by a timespec in the call that __NR_futex is, on every architecture.
 struct Span {
   long seconds;
@@ -320,12 +323,27 @@ void Runner::Drain() {
   if (more) Tell();
   // JavaScript may end the environment, and with it all but this.
   const std::shared_ptr<Runner> self = shared_from_this();
+  if (finished.empty()) return;
+  auto next = finished.begin();
   loop_->Enter([&] {
-    for (Completion& completion : finished) {
-      if (completion.ends_thread) pthread_join(completion.thread, nullptr);
-      Deliver(*completion.operation);
-    }
+    const auto until = std::chrono::steady_clock::now() + kMostTime;
+    do {
+      if (next->ends_thread) pthread_join(next->thread, nullptr);
+      Deliver(*next->operation);
+    } while (++next != finished.end() && std::chrono::steady_clock::now() < until);
   });
+  // Nothing was told where the environment is going.
+  if (next == finished.begin() || next == finished.end()) return;
+  std::unique_lock<std::mutex> lock(mutex_);
+  if (gone_) {
+    for (; next != finished.end(); ++next) {
+      if (next->ends_thread) pthread_join(next->thread, nullptr);
+    }
+    return;
+  }
+  completions_.insert(completions_.begin(), std::make_move_iterator(next), std::make_move_iterator(finished.end()));
+  lock.unlock();
+  Tell();
 }
 
 void Runner::Deliver(Operation& operation) {

@@ -114,10 +114,18 @@ napi_value BlockIn(napi_env env, napi_callback_info info) {
   return nullptr;
 }
 
+// carrierSignal(): the signal that carries requests; 0 where none was left for it.
+napi_value CarrierSignal(napi_env env, napi_callback_info) {
+  napi_value signal;
+  napi_create_int32(env, Carrier(), &signal);
+  return signal;
+}
+
 }  // namespace
 
 void InitSignals(napi_env env, napi_value exports) {
   const napi_property_descriptor properties[] = {
+      {"carrierSignal", nullptr, CarrierSignal, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
       {"blockIn", nullptr, BlockIn, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
   };
   napi_define_properties(env, exports, sizeof properties / sizeof *properties, properties);

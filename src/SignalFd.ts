@@ -25,6 +25,7 @@ import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Abi from "./Abi.ts"
@@ -132,6 +133,10 @@ const setOf = (signals: ReadonlyArray<SignalName | number>): Uint8Array => {
     if (signal === native.interruptSignal()) {
       throw new Misuse(codes.EINVAL, `signals: ${signal} is what this library interrupts calls by`)
     }
+    // Blocked in other threads it would reach none of them any more.
+    if (signal === native.carrierSignal()) {
+      throw new Misuse(codes.EINVAL, `signals: ${signal} is what this library has other threads block signals by`)
+    }
   }
   return signalSet("signals", numbers)
 }
@@ -184,14 +189,20 @@ interface Task {
   readonly leaves: ReadonlyArray<number>
 }
 
+const errnoOf = (thrown: unknown): number | undefined =>
+  Predicate.hasProperty(thrown, "errno") && typeof thrown.errno === "number" ? -thrown.errno : undefined
+
+const isGone = (thrown: unknown): boolean => [codes.ENOENT, codes.ESRCH].some((code) => code === errnoOf(thrown))
+
 /** The threads of this process that leave some of the signals unblocked, and which. */
 const unblockedBy = (signals: ReadonlyArray<number>): ReadonlyArray<Task> =>
   readdirSync("/proc/self/task").flatMap((tid): ReadonlyArray<Task> => {
     let status: string
     try {
       status = readFileSync(`/proc/self/task/${tid}/status`, "utf8")
-    } catch {
-      return [] // it ended meanwhile
+    } catch (thrown) {
+      if (isGone(thrown)) return [] // it ended meanwhile
+      throw thrown
     }
     const mask = BigInt(`0x${/^SigBlk:\s*([0-9a-f]+)$/m.exec(status)?.[1] ?? "0"}`)
     const leaves = signals.filter((signal) => (mask & (1n << BigInt(signal - 1))) === 0n)
@@ -262,11 +273,22 @@ const stopForwarding = (name: SignalName, self: Descriptor): void => {
 }
 
 /** Sees to it that signals come which other threads still do not block; fails where that cannot be. */
-const attend = (self: Descriptor, signals: ReadonlyArray<number>): Effect.Effect<void, Unblocked, Scope.Scope> =>
+const attend = (
+  self: Descriptor,
+  signals: ReadonlyArray<number>
+): Effect.Effect<void, errors.Signalfd4Error | Unblocked, Scope.Scope> =>
   Effect.acquireRelease(
-    Effect.suspend(() => {
-      blockElsewhere(signals)
-      const tasks = unblockedBy(signals)
+    Effect.suspend((): Effect.Effect<ReadonlyArray<SignalName>, errors.Signalfd4Error | Unblocked> => {
+      let tasks: ReadonlyArray<Task>
+      try {
+        blockElsewhere(signals)
+        tasks = unblockedBy(signals)
+      } catch (thrown) {
+        // There is no descriptor left to look at the threads by.
+        const code = errnoOf(thrown)
+        if (code === undefined) throw thrown
+        return Effect.fail(errors.signalfd4.make(code, undefined, undefined, "/proc/self/task"))
+      }
       const leaves = signals.filter((signal) => tasks.some((task) => task.leaves.includes(signal)))
       const names = leaves.map(nameOfSignal)
       const nameless = leaves.filter((_, index) => !isMainThread || names[index] === undefined)
@@ -291,8 +313,8 @@ const attend = (self: Descriptor, signals: ReadonlyArray<number>): Effect.Effect
  * those that nobody has read are dropped.
  *
  * Fails with `EINVAL` for `SIGKILL` and `SIGSTOP`, which cannot be blocked, for signals that a thread raises by a fault of
- * its own, such as `SIGSEGV`, and for the one that this library uses; with {@link Unblocked} where signals could be given
- * to other threads, and not be caught there. Does not block. Manual page: signalfd(2).
+ * its own, such as `SIGSEGV`, and for the two that this library uses, most often 63 and 64; with {@link Unblocked} where
+ * signals could be given to other threads, and not be caught there. Does not block. Manual page: signalfd(2).
  *
  * @example
  * ```ts

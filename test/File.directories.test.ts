@@ -287,6 +287,9 @@ describe("File.walk", () => {
       }
       assert.strictEqual(yield* tag(Stream.runDrain(File.walk(path, { maxDepth: 0 }))), "EINVAL")
       assert.strictEqual(yield* tag(Stream.runDrain(File.walk(path, { concurrency: 0 }))), "EINVAL")
+      // @ts-expect-error no such word: it would pass for "fail"
+      const error = yield* Effect.flip(Stream.runDrain(File.walk(path, { errors: "reports" })))
+      assert.include(error.message, "errors")
     })
   )
 

@@ -143,6 +143,43 @@ describe("SignalFd", () => {
     })
   )
 
+  it.live("fails where no descriptor is left, also to look at the threads by", () =>
+    Effect.gen(function* () {
+      const before = new BigUint64Array(2)
+      const limit = (set: BigUint64Array | null, old: BigUint64Array | null) =>
+        Syscall.kernel.call(Syscall.nr.prlimit64, 0, 7, set, old) // RLIMIT_NOFILE
+      limit(null, before)
+      const fds = BigInt(yield* openFds)
+      yield* Effect.gen(function* () {
+        limit(BigUint64Array.of(fds + 32n, before[1] ?? 0n), null)
+        const all: Array<File.File> = []
+        for (let before = -1; before < all.length; ) {
+          before = all.length
+          yield* Effect.ignore(Effect.map(File.open("/dev/null"), (file) => all.push(file)))
+        }
+        const make = Effect.flip(Effect.scoped(SignalFd.make(["SIGUSR2"])))
+        assert.strictEqual((yield* make)._tag, "EMFILE")
+        const [one] = all
+        if (one !== undefined) yield* File.close(one)
+        assert.strictEqual((yield* make)._tag, "EMFILE")
+      }).pipe(Effect.scoped, Effect.ensuring(Effect.sync(() => limit(before, null))))
+      assert.strictEqual(BigInt(yield* openFds), fds)
+    })
+  )
+
+  // Blocked in other threads, the signal that asks them to block others reached none of them, for good.
+  it.live("keeps the signal by which it asks other threads", () =>
+    Effect.gen(function* () {
+      const realTime = Array.from({ length: 31 }, (_, index) => 34 + index)
+      for (const signal of realTime) yield* Effect.exit(Effect.scoped(SignalFd.make([signal])))
+      const refused = yield* Effect.filter(realTime, (signal) =>
+        Effect.map(Effect.exit(Effect.scoped(SignalFd.make([signal]))), (exit) => exit._tag === "Failure")
+      )
+      assert.strictEqual(refused.length, 2)
+      assert.include(refused, yield* Syscall.interruptSignal)
+    })
+  )
+
   it.live("can be interrupted and closed while it is read, and leaves nothing", () =>
     Effect.gen(function* () {
       const [fds, mask] = [yield* openFds, yield* blockedNow]

@@ -189,6 +189,32 @@ describe("the pool", () => {
     })
   )
 
+  // Walking several trees, each of whose results is a millisecond's work, held up the loop for all of them together.
+  it.live("lets the loop turn between results that take long to look at", () =>
+    Effect.promise(async () => {
+      const busy = (milliseconds: number) => {
+        for (const until = performance.now() + milliseconds; performance.now() < until; ) {}
+      }
+      let turn = 0
+      const turning = setInterval(() => turn++, 0)
+      const told: Array<number> = []
+      const all = Array.from({ length: 40 }, () => {
+        return new Promise<void>((resolve) => {
+          native.start(gettid, 0, 0, pool, () => {
+            told.push(turn)
+            busy(1)
+            resolve()
+          })
+        })
+      })
+      busy(30)
+      await Promise.all(all)
+      clearInterval(turning)
+      const most = Math.max(...told.map((one) => told.filter((other) => other === one).length))
+      assert.isAtMost(most, 10)
+    })
+  )
+
   it.live("has as many threads as EFFECT_LINUX_THREADS says, where that is a number", () =>
     Effect.gen(function* () {
       const tidsWith = (value: string) =>

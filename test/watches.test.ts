@@ -1,7 +1,7 @@
 /** Descriptors that are waited for again and again, on whichever engine, and sockets whose calls are made with few others. */
 import { readdirSync, readFileSync } from "node:fs"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Fiber } from "effect"
+import { Effect, Exit, Fiber, Option } from "effect"
 import { Errno, EventFd, File, Pipe, Socket, SocketAddress, SocketOption, Syscall } from "../src/index.ts"
 import { asleepIn } from "./support/fds.ts"
 import { eventually, openFds } from "./support/process.ts"
@@ -250,6 +250,26 @@ describe("a number that was given to another file behind our back", () => {
       const hearing = yield* Effect.forkChild(hear(here), { startImmediately: true })
       yield* Socket.sendAll(there, bytes("still"))
       assert.strictEqual(yield* Fiber.join(hearing), "still")
+    }).pipe(Effect.scoped)
+  )
+
+  // Being told of the file that had the number, it changed the registration of the one that has it now.
+  it.live("does not take the events of a socket that has its number now", () =>
+    Effect.gen(function* () {
+      const [one, other] = yield* pair
+      const fd = yield* numberOf(one)
+      const copy = Number(call(nr.fcntl, fd, Syscall.F_DUPFD_CLOEXEC, 0))
+      assert.strictEqual(call(nr.close, fd), 0)
+      const [here, there] = yield* pair
+      assert.strictEqual(yield* numberOf(here), fd)
+      const hearing = yield* Effect.forkChild(hear(here), { startImmediately: true })
+      yield* Socket.sendAll(other, bytes("to nobody"))
+      yield* Effect.sleep(50)
+      yield* Socket.sendAll(there, bytes("to somebody"))
+      const heard = yield* Effect.timeoutOption(Fiber.join(hearing), 2_000)
+      assert.deepStrictEqual(heard, Option.some("to somebody"))
+      yield* Effect.ignore(File.release(one))
+      call(nr.close, copy)
     }).pipe(Effect.scoped)
   )
 })

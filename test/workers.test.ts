@@ -79,9 +79,14 @@ describe("workers", () => {
       const self = yield* inWorker(`
         const { Effect, File, Mapping, Scope } = await library()
         const scope = Effect.runSync(Scope.make())
+        const memory = Mapping.anonymous({ length: 1 << 20, shared: true })
         await Effect.runPromise(Scope.provide(Effect.all([
           File.open("/etc/passwd"),
-          Mapping.anonymous({ length: 1 << 20, shared: true })
+          memory,
+          // Nothing shows it.
+          Effect.flatMap(memory, (it) => Mapping.protect(it, { write: false })),
+          // Nor this, which is kept for who has its address.
+          Effect.scoped(Effect.flatMap(memory, (it) => Scope.provide(Mapping.pin(it), scope)))
         ]), scope))
         setInterval(() => {}, 1000)
         post("holding")`)

@@ -259,9 +259,10 @@ const withoutViews = <A, E>(
       return Effect.onExit(change, () =>
         Effect.suspend(() => {
           region.moving = false
-          if (region.over || !region.accessible) return Effect.void
+          if (region.over) return Effect.void
           try {
-            region.show()
+            if (region.accessible) region.show()
+            else region.showLater()
             return Effect.void
           } catch {
             // There is no memory for the buffer: the mapping stays, and shows nothing.
@@ -365,6 +366,7 @@ export const snapshot = (mapping: Mapping, range: Range = {}): Effect.Effect<Uin
       region.show()
       const copy = region.bytes.slice(start, start + length)
       region.conceal()
+      region.showLater()
       return Exit.succeed(copy)
     } catch (thrown) {
       if (thrown instanceof Misuse) return Exit.fail(new EINVAL({ detail: thrown.detail }))

@@ -98,7 +98,7 @@ export class Region implements Mapping {
   extent: number
   private lastBuffer: ArrayBuffer = nowhere
   private lastBytes: Uint8Array = noBytes
-  /** The first of its bytes, while it waits to be looked at: by it the memory ends with its thread, whose scopes may not. */
+  /** The first of its bytes, while nothing shows it: by it the memory ends with its thread, whose scopes may not. */
   private anchor: ArrayBuffer | undefined = undefined
   /** Whether `buffer` shows it. */
   visible = false
@@ -137,7 +137,7 @@ export class Region implements Mapping {
    * collect at once for some dozen MiB: memory that only a guest ever touches must not cost that.
    */
   get isLazy(): boolean {
-    return this.anchor !== undefined
+    return this.anchor !== undefined && this.accessible && !this.over
   }
 
   /** The buffer that shows it, or the one that last did. */
@@ -151,7 +151,7 @@ export class Region implements Mapping {
     return this.lastBytes
   }
 
-  /** Shows the memory when somebody looks. */
+  /** Shows the memory when somebody looks, and not before it can be read and written. */
   showLater(): void {
     this.anchor = native.show(this.address, 1, this.extent)
   }
@@ -218,9 +218,14 @@ export class Region implements Mapping {
       this.idle,
       Effect.suspend(() => {
         const { address, extent } = this
-        const last = this.conceal() ? unmap(address, extent) : cover(address, extent)
+        const isHidden = this.conceal()
+        const last = isHidden ? unmap(address, extent) : cover(address, extent)
         if (this.pins === 0) return last
-        this.last = last
+        if (isHidden) this.showLater()
+        this.last = Effect.suspend(() => {
+          this.dropAnchor()
+          return last
+        })
         return Exit.void
       })
     )

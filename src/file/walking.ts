@@ -544,10 +544,13 @@ export const walkAt = (
   options: WalkOptions = {}
 ): Stream.Stream<WalkEntry, WalkError> =>
   Stream.suspend(() => {
-    const { concurrency = usualConcurrency, maxDepth = 1, order = "pre" } = options
+    const { concurrency = usualConcurrency, errors: handling = "fail", maxDepth = 1, order = "pre" } = options
     const refuse = (detail: string) => Stream.fail(errors.openat.make(codes.EINVAL, path, undefined, detail))
     if (!Number.isSafeInteger(concurrency) || concurrency < 1) return refuse(`concurrency: ${concurrency} is no number`)
     if (order !== "pre" && order !== "post") return refuse(`order: expected "pre" or "post", got ${String(order)}`)
+    if (handling !== "fail" && handling !== "report") {
+      return refuse(`errors: expected "fail" or "report", got ${String(handling)}`)
+    }
     if (!(maxDepth >= 1)) return refuse(`maxDepth: ${maxDepth} is less than 1`)
     const state = new Walk(path === "." ? "" : path, options)
     // What is open when the walk ends or is interrupted; no fiber of it is left then.

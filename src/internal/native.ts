@@ -106,6 +106,8 @@ export interface Native {
    * two halves of 32 bits. Whether they did is for the caller to look at.
    */
   blockIn(threads: ReadonlyArray<number>, low: number, high: number): void
+  /** The real-time signal by which `blockIn` asks them. */
+  carrierSignal(): number
   /**
    * Calls back once when the descriptor is ready for one of `events` (those of poll), or has an error or hang-up to tell:
    * with the events, or with -EBADF where it was closed and its number is used anew. Returns an id, or -errno; -EPERM for

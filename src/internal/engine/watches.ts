@@ -37,6 +37,8 @@ const mostStrays = 64
 class Watches {
   readonly slots: Array<Watch | undefined> = []
   readonly free: Array<number> = []
+  /** By their numbers, those that are registered. */
+  private readonly byNumber: Map<number, Watch> = new Map()
   private readonly words: Int32Array | undefined
   private generation = 0
   private waiting = 0
@@ -66,6 +68,20 @@ class Watches {
   give(slot: number): void {
     this.slots[slot] = undefined
     this.free.push(slot)
+  }
+
+  /**
+   * A watch's number was registered anew. Who had it before has another file's, whose registration it would change, were
+   * it told of what its own file, open elsewhere, goes on to tell.
+   */
+  registered(watch: Watch): void {
+    const before = this.byNumber.get(watch.fd)
+    this.byNumber.set(watch.fd, watch)
+    if (before !== undefined && before !== watch) before.replaced()
+  }
+
+  vacated(watch: Watch): void {
+    if (this.byNumber.get(watch.fd) === watch) this.byNumber.delete(watch.fd)
   }
 
   /** So many more wait. */
@@ -300,11 +316,20 @@ export class Watch {
     this.slot = slot
     this.generation = generation
     this.armed = events
+    watches.registered(this)
     return true
+  }
+
+  /** The number was closed behind its back, and is another file's. */
+  replaced(): void {
+    this.vacate()
+    // Later, as from the loop: somebody else is about to wait.
+    if (this.first !== undefined) setImmediate(() => this.fail(-codes.EBADF))
   }
 
   private vacate(): void {
     watches.give(this.slot)
+    watches.vacated(this)
     this.slot = -1
     this.armed = 0
   }

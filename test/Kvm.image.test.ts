@@ -612,10 +612,18 @@ describeKvm("Kvm.loadBzImage", () => {
         { zeroPage: 0.5 },
         { commandLineAddress: 2 ** 32 },
         { initrd: new Uint8Array(8 << 20) },
+        // One would be written over the other.
+        { zeroPage: 0x20000 },
+        { zeroPage: 0x100000 },
+        { commandLineAddress: 0x100800 },
+        { commandLineAddress: 0x7fe800, initrd: new Uint8Array(5000) },
         { memoryMap: Array.from({ length: 129 }, () => ({ addr: 0n, size: 0n, type: 1 })) }
       ]) {
         yield* expectErrno(Kvm.loadBzImage(vm, kernel(), options), "EINVAL")
       }
+      // Below the kernel there is room for it, but not on a PC, and not beside the command line.
+      const initrd = new Uint8Array(0xf0000)
+      yield* expectErrno(Kvm.loadBzImage(vm, kernel({ init_size: 0x600000 }), { initrd }), "EINVAL")
       yield* expectErrno(Kvm.loadBzImage(vm, kernel({ pref_address: 2n ** 64n - 1n })), "EINVAL")
       assert.isTrue(memory.bytes.every((byte) => byte === 0))
       // An older one has no fields beyond its own.

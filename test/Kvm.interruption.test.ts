@@ -261,6 +261,32 @@ describeKvm("interruption at random moments", () => {
   )
 })
 
+describeKvm("interrupting runUntil whose device is told late, by effects that end at once", () => {
+  // Those cannot be interrupted, so that nothing of what is put by is lost: the rounds between them can.
+  itKvm(
+    "ends it within some rounds of the guest",
+    Effect.gen(function* () {
+      const { vcpu } = yield* makeGuest([
+        ...asm("next: in al, 0x20", 0xe4, 0x20),
+        ...asm("      out 0x10, al", 0xe6, 0x10),
+        ...asm("      jmp next", 0xeb, 0xfa)
+      ])
+      for (let time = 0; time < 20; time++) {
+        let rounds = 0
+        const read = () => {
+          if (++rounds === 500) fiber.interruptUnsafe()
+          return 1
+        }
+        const bus = yield* Kvm.bus([Kvm.pio(0x20, 1, { in8: read }), Kvm.pio(0x10, 1, { writes: () => Effect.void })])
+        const fiber: Fiber.Fiber<unknown, unknown> = yield* Effect.forkChild(Kvm.runUntil(vcpu, { bus }))
+        yield* Fiber.await(fiber)
+        assert.isAtLeast(rounds, 500)
+        assert.isBelow(rounds, 700)
+      }
+    })
+  )
+})
+
 describeKvm("closing a vCPU that another fiber runs", () => {
   itKvm(
     "gives that fiber EBADF, at once",

@@ -2,6 +2,7 @@
 import { assert } from "@effect/vitest"
 import { Effect, Fiber, Stream } from "effect"
 import { Kvm, Syscall } from "../src/index.ts"
+import { stateOf } from "../src/kvm/vcpu.ts"
 import {
   asm,
   codeAddress,
@@ -116,6 +117,37 @@ for (const [name, way] of Object.entries(ways)) {
   })
 
   describeKvm(`Kvm.pause and Kvm.resume, ${name}`, () => {
+    itKvm(
+      "lose no exit that nobody has seen yet: who runs the guest meanwhile gets it when it is resumed",
+      Effect.gen(function* () {
+        const { vcpu } = yield* makeGuest([
+          ...asm("in al, 0x44", 0xe4, 0x44),
+          ...asm("out 0x45, al", 0xe6, 0x45),
+          ...asm("in al, 0x44", 0xe4, 0x44),
+          ...asm("out 0x45, al", 0xe6, 0x45)
+        ])
+        // As if its fiber had been interrupted just when the guest stopped.
+        const whilePaused = Effect.fnUntraced(function* <A, E>(running: Effect.Effect<A, E>) {
+          stateOf(vcpu).kept = true
+          yield* Kvm.pause(vcpu)
+          const fiber = yield* Effect.forkChild(way(running), { startImmediately: true })
+          yield* Effect.sleep("1 millis")
+          assert.isUndefined(fiber.pollUnsafe())
+          yield* Kvm.resume(vcpu)
+          return yield* Fiber.join(fiber)
+        })
+        yield* way(Kvm.run(vcpu))
+        const asked = yield* whilePaused(Kvm.run(vcpu))
+        if (asked._tag !== "Io" || asked.direction !== "in") return assert.fail()
+        yield* asked.respond(0x55)
+        assert.strictEqual(numberOf(yield* way(Kvm.run(vcpu))), 0x55)
+
+        yield* way(Kvm.run(vcpu))
+        const bus = yield* Kvm.bus([Kvm.pio(0x44, 2, { in8: () => 0x66, out8: (_port, value) => Kvm.done(value) })])
+        assert.strictEqual(yield* whilePaused(Kvm.runUntil(vcpu, { bus })), 0x66)
+      })
+    )
+
     itKvm(
       "hold a guest, whose state can be read and set, while its fiber goes on waiting",
       Effect.gen(function* () {

@@ -438,6 +438,32 @@ describeKvm("Kvm.snapshot: exits", () => {
   )
 
   itKvm(
+    "so is what a device has answered, though the guest is held before it goes on",
+    Effect.gen(function* () {
+      const { vcpu, vm } = yield* makeGuest(adder)
+      let asked = 0
+      const bus = yield* Kvm.bus([
+        Kvm.pio(0, 0x10000, {
+          in8: () => Effect.as(Effect.sleep("2 millis"), ++asked),
+          in16: () => Effect.as(Effect.sleep("2 millis"), ++asked),
+          out8: (_port, value) => Kvm.done(value),
+          out16: (_port, value) => Kvm.done(value)
+        })
+      ])
+      const running = yield* Effect.forkChild(Kvm.runUntil(vcpu, { bus }))
+      assert.isTrue(yield* comesTrue(() => asked === 1))
+      yield* Kvm.pause(vm)
+      yield* Effect.sleep("10 millis")
+      const snapshot = yield* Kvm.snapshot(vm)
+      yield* Kvm.resume(vm)
+      assert.strictEqual(yield* Fiber.join(running), 1)
+      // Asked once more, it would give 2: a device that gives each byte once would have lost one.
+      const other = yield* restored(snapshot)
+      assert.strictEqual(yield* Kvm.runUntil(other, { bus }), 1)
+    })
+  )
+
+  itKvm(
     "an exit that nobody has seen is what the next run gives, here and there",
     Effect.gen(function* () {
       const { vcpu, vm } = yield* makeGuest(counter)

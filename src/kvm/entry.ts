@@ -59,13 +59,24 @@ const prepare = (state: VcpuState): void => {
   if (state.reason === KVM_EXIT_MEMORY_FAULT) state.reason = KVM_EXIT_UNKNOWN
 }
 
+/**
+ * What the guest stopped for is dealt with: who has it go on has answered, and the addon what it answers by itself. The
+ * kernel may not have heard yet, where the guest is held before it is entered.
+ */
+export const answered = (state: VcpuState): void => {
+  if (!state.kept) state.answered = state.entries
+}
+
 /** What a result means: to stop for a signal or a fault is an exit like others. Undefined: what the run page tells. */
 export const outcome = (state: VcpuState, owner: Descriptor, result: Result): Ended | undefined => {
   const code = -Number(result)
   if (state.closed) return closedMeanwhile()
   if (code <= 0) return undefined
   if (owner.closed) return refuse(KVM_RUN.errors, codes.EBADF, "KVM_RUN: the File was closed meanwhile")
-  if (code === codes.EINTR) return interrupted
+  if (code === codes.EINTR) {
+    answered(state)
+    return interrupted
+  }
   const faulted = code === codes.EFAULT || code === codes.EHWPOISON
   if (faulted && state.reason === KVM_EXIT_MEMORY_FAULT) return undefined
   return Exit_.fail(KVM_RUN.errors.make(code, undefined, owner.fd, "KVM_RUN"))
@@ -160,7 +171,14 @@ export class Flight {
   /** Enters the guest, or waits until it may be; the guest may have stopped again when this returns. */
   go(): void {
     if (this.isPaused) {
+      answered(this.state)
       this.park("proceed")
+      return
+    }
+    if (this.state.kept) {
+      // It was kept before the vCPU was paused: entered again, the guest would go on unanswered.
+      this.state.kept = false
+      this.answer(0)
       return
     }
     const result = enterThread(this.state, this.thread)
@@ -183,6 +201,7 @@ export class Flight {
     if (isPaused) {
       // A kick that came just after the pause is the next run's.
       if (result === -codes.EINTR && state.wasKicked) state.kicked = true
+      if (result === -codes.EINTR) answered(state)
       this.park(result === -codes.EINTR ? "proceed" : result)
     }
     // Whoever has paused it may resume it in here.
@@ -361,7 +380,14 @@ export const runPlainly = (state: VcpuState, thread: Syscall.Thread): Effect.Eff
   const resumed = awaitResumed(state)
   const once: Effect.Effect<Exit, RunError> = Effect.suspend(() => {
     if (state.closed) return closedMeanwhile()
-    if (state.pauses > 0) return Effect.andThen(resumed, once)
+    if (state.pauses > 0) {
+      answered(state)
+      return Effect.andThen(resumed, once)
+    }
+    if (state.kept) {
+      state.kept = false
+      return settle(state, own(state.file), 0)
+    }
     return Effect.flatMap(call(state, thread), ({ ended, isPaused }): Effect.Effect<Exit, RunError> => {
       if (ended === started) return once
       if (!isPaused || state.closed) return ended

@@ -17,7 +17,7 @@ import { boot_e820_entry, setup_header } from "./structs/image.ts"
 export interface LinuxOptions {
   /** The kernel's parameters: text without NUL, of at most as many bytes as the kernel takes. None. */
   readonly commandLine?: string | undefined
-  /** The first file system of the kernel, put as high in memory as the kernel can reach it. */
+  /** The first file system of the kernel, put as high in memory as the kernel can reach it, and above 1 MiB. */
   readonly initrd?: Uint8Array | File.File<unknown> | undefined
   /** Where the kernel goes. 0x100000, 1 MiB. */
   readonly address?: number | bigint | undefined
@@ -127,9 +127,13 @@ const mapOf = (spans: ReadonlyArray<Span>): ReadonlyArray<boot_e820_entry> =>
     })
     .map(({ end, start }) => ({ addr: start, size: end - start, type: 1 }))
 
-/** The highest place for so many bytes below a limit, and not in the kernel's way. */
+/**
+ * The highest place for so many bytes below a limit, and not in the kernel's way. Never below 1 MiB, where the parameters,
+ * the command line and whatever the machine is set up with are, and memory that a PC has not.
+ */
 const placeFor = (spans: ReadonlyArray<Span>, size: bigint, limit: bigint, kernel: Span): bigint | undefined => {
-  for (const { end, start } of spans.toReversed()) {
+  for (const { end, start: lowest } of spans.toReversed()) {
+    const start = lowest > low.end ? lowest : low.end
     // Above the kernel, or below it.
     for (const top of [end, kernel.start < end ? kernel.start : start]) {
       const address = ((top < limit ? top : limit) - size) & ~0xfffn
@@ -187,6 +191,23 @@ const load = Effect.fnUntraced(function* (memory: Memory, source: Source, option
     const place = placeFor(spans, BigInt(initrdSource.size), BigInt(own.initrd_addr_max) + 1n, kernel)
     if (place === undefined) return yield* invalid(`initrd: there is no room for ${initrdSource.size} bytes`)
     initrd = { address: place, size: initrdSource.size }
+  }
+
+  // What is put down last would lie over the other, and the kernel start with half of it.
+  const taken: Array<readonly [name: string, span: Span]> = [["the kernel", kernel]]
+  if (initrd !== undefined) {
+    taken.push(["the initrd", { start: initrd.address, end: initrd.address + BigInt(initrd.size) }])
+  }
+  for (const [name, start, length] of [
+    ["zeroPage", zeroPage, 4096],
+    ["commandLineAddress", commandLineAddress, text.length]
+  ] as const) {
+    const end = start + BigInt(length)
+    const other = taken.find(([, span]) => start < span.end && span.start < end)
+    if (other !== undefined) {
+      return yield* invalid(`${name}: ${length} bytes at ${hex(start)} overlap ${other[0]} at ${hex(other[1].start)}`)
+    }
+    taken.push([name, { start, end }])
   }
 
   const header: setup_header = {

@@ -28,6 +28,7 @@ import {
 } from "./bus-device.ts"
 import { KVM_EXIT_IO, KVM_EXIT_IO_OUT, KVM_EXIT_MMIO } from "./constants.ts"
 import {
+  answered,
   type Ended,
   enterThread,
   Flight,
@@ -157,6 +158,8 @@ class Session extends Primitive<unknown, unknown, unknown> {
   private flight: Flight | undefined = undefined
   /** The exit that the run page tells of has not been handed to anybody. */
   private isUnseen = false
+  /** How many exits came since the fiber last gave way: also those whose handlers' effects had nothing to wait for. */
+  private inARow = 0
   /** What a device has ended it with that was told of writes late. */
   private finished: Done<unknown> | undefined = undefined
 
@@ -184,7 +187,7 @@ class Session extends Primitive<unknown, unknown, unknown> {
     if (!(fiber.getRef(Trampoline) instanceof Kernel)) {
       return Effect.flatMap(this.restore(runPlainly(state, thread)), (exit) => this.ofPlain(exit) ?? this)
     }
-    for (let count = 0; count < mostAtOnce; count++) {
+    while (this.inARow++ < mostAtOnce) {
       if (state.closed || owner.closed) return refuse(KVM_RUN.errors, codes.EBADF, "KVM_RUN: the vCPU is closed")
       let next: Any | undefined
       if (state.pauses > 0) {
@@ -200,6 +203,7 @@ class Session extends Primitive<unknown, unknown, unknown> {
       }
       if (next !== undefined) return next
     }
+    this.inARow = 0
     return Effect.andThen(this.restore(Effect.yieldNow), this)
   }
 
@@ -368,6 +372,7 @@ class Session extends Primitive<unknown, unknown, unknown> {
       const over = this.taken(device, address, isWrite, size, here, given)
       if (over !== undefined) return over
     }
+    answered(this.state)
     return undefined
   }
 

@@ -10,6 +10,7 @@ import { type Fiber, Primitive } from "../internal/invoke.ts"
 import { Kernel, Trampoline } from "../internal/trampoline.ts"
 import type * as Syscall from "../Syscall.ts"
 import {
+  answered,
   awaitResumed,
   charge,
   costOfExit,
@@ -124,7 +125,10 @@ class Inline extends Primitive<Exit, RunError> {
   evaluate(fiber: Fiber): Effect.Effect<Exit, RunError> {
     const state = stateOf(this.vcpu)
     if (state.closed || state.occupied) return refusal(state) ?? this
-    if (state.pauses > 0) return Effect.andThen(awaitResumed(state), this)
+    if (state.pauses > 0) {
+      answered(state)
+      return Effect.andThen(awaitResumed(state), this)
+    }
     return enterInline(fiber, state)
   }
 }

@@ -130,6 +130,8 @@ export const kvm = async (settings: Settings): Promise<Outcome> => {
         Effect.gen(function* () {
           const context = yield* Effect.context<Kvm.Kvm>()
           const one = Effect.scoped(Effect.flatMap(make(halt), Kvm.runInline))
+          // The compiler sees each part of it once in a life: a few rounds would show how fast it compiles.
+          yield* Effect.replicateEffect(one, settings.quick ? 10 : 3000, { discard: true })
           return yield* Effect.promise(() =>
             compare(settings, {
               title: "a machine: made, run to its hlt, destroyed",

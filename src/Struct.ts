@@ -424,15 +424,15 @@ const checkRoom = (name: string, size: number, view: DataView, offset: number): 
 type Slot = readonly [name: string, offset: number, layout: Layout<unknown, unknown>]
 
 // ---------------------------------------------------------------------------------------------------------------------
-// reading records quickly
+// reading and writing records quickly
 // ---------------------------------------------------------------------------------------------------------------------
 
 // A record that is written as a literal has its shape from the start; one that is filled name by name ends, from some
 // twenty fields on, as a dictionary, and takes ten times as long. So a structure that is read often gets a function with
 // such a literal, made of its own layout; where the runtime forbids to make code it goes on as before.
 
-/** From this many reads on the function pays. */
-const oftenRead = 16
+/** From this many reads, or writes, on the function pays. */
+const often = 16
 
 /** The fields of those structures that may stand in others' literals. */
 const slotsOf = new WeakMap<object, ReadonlyArray<Slot>>()
@@ -468,6 +468,56 @@ const readerOf = (slots: ReadonlyArray<Slot>): ((view: DataView, base: number) =
   }
 }
 
+// Writing is not slow for the record's shape but for all that is done at each field, above all the name that it would have
+// in an error: such a function looks whether the value fits, and leaves it to the field's layout where not.
+
+const scalarWrites = new Map<object, readonly [method: string, fits: string]>([
+  [u8, ["setUint8", `typeof v === "number" && (v & 0xff) === v`]],
+  [i8, ["setInt8", `typeof v === "number" && (v << 24 >> 24) === v`]],
+  [u16, ["setUint16", `typeof v === "number" && (v & 0xffff) === v`]],
+  [i16, ["setInt16", `typeof v === "number" && (v << 16 >> 16) === v`]],
+  [u32, ["setUint32", `typeof v === "number" && (v >>> 0) === v`]],
+  [i32, ["setInt32", `typeof v === "number" && (v | 0) === v`]],
+  [u64, ["setBigUint64", `typeof v === "bigint" && v >= 0n && v <= 0xffffffffffffffffn`]],
+  [i64, ["setBigInt64", `typeof v === "bigint" && v >= -0x8000000000000000n && v <= 0x7fffffffffffffffn`]]
+])
+
+type Writer = (view: DataView, base: number, record: unknown, path: string) => void
+
+const writerOf = (slots: ReadonlyArray<Slot>): Writer | undefined => {
+  const fields: Array<Layout<unknown, unknown>> = []
+  let records = 0
+  const statements = (list: ReadonlyArray<Slot>, record: string, at: number, path: string): string =>
+    list
+      .map(([key, offset, field]) =>
+        statement(field, `${record}[${JSON.stringify(key)}]`, at + offset, `${path}.${key}`)
+      )
+      .join("\n")
+  const statement = (field: Layout<unknown, unknown>, value: string, at: number, path: string): string => {
+    const place = `base + ${at}`
+    const plainly = `fields[${fields.push(field) - 1}].set(view, ${place}, v, path + ${JSON.stringify(path)})`
+    const scalar = scalarWrites.get(field)
+    if (scalar !== undefined) {
+      const [method, fits] = scalar
+      return `v = ${value}; if (${fits}) view.${method}(${place}, v, true); else ${plainly}`
+    }
+    // Of a union not all members are written.
+    const nested = isStruct(field) && field.kind === "union" ? undefined : slotsOf.get(field)
+    if (nested === undefined) return `v = ${value}; ${plainly}`
+    const record = `r${records++}`
+    return `v = ${value}; if (isObject(v)) { const ${record} = v; ${statements(nested, record, at, path)} } else ${plainly}`
+  }
+  try {
+    const body = statements(slots, "record", 0, "")
+    return new Function("fields", "isObject", `return (view, base, record, path) => { let v; ${body} }`)(
+      fields,
+      Predicate.isObject
+    )
+  } catch {
+    return undefined
+  }
+}
+
 const make_ = <F extends Fields, A, I>(
   kind: "struct" | "union",
   name: string,
@@ -496,14 +546,21 @@ const make_ = <F extends Fields, A, I>(
   let reads = 0
   let reader = read
   const get = (view: DataView, base: number): A => {
-    if (++reads === oftenRead) reader = readerOf(slots) ?? read
+    if (++reads === often) reader = readerOf(slots) ?? read
     return reader(view, base) as A
   }
 
+  const write: Writer = (view, base, value, path) => {
+    // Whoever calls it has looked that it is one.
+    const record = value as Readonly<Record<string, unknown>>
+    for (const [key, offset, field] of slots) field.set(view, base + offset, record[key], `${path}.${key}`)
+  }
+  let writes = 0
+  let writer = write
   const set = (view: DataView, base: number, value: I, path: string): void => {
     if (!Predicate.isObject(value)) wrongType(path, value, "a record")
-    const record = value as Readonly<Record<string, unknown>>
     if (kind === "union") {
+      const record = value as Readonly<Record<string, unknown>>
       const given = slots.filter(([key]) => record[key] !== undefined)
       if (given.length === 0) wrongType(path, value, `one of ${slots.map(([key]) => key).join(", ")}`)
       // A decoded union names every member, all of them views of the same bytes: the largest one holds them all.
@@ -511,7 +568,8 @@ const make_ = <F extends Fields, A, I>(
       field.set(view, base, record[key], `${path}.${key}`)
       return
     }
-    for (const [key, offset, field] of slots) field.set(view, base + offset, record[key], `${path}.${key}`)
+    if (++writes === often) writer = writerOf(slots) ?? write
+    writer(view, base, value, path)
   }
 
   const self: Struct<F, A, I> = {

@@ -1,7 +1,7 @@
 /** Machines and their parts end with their scopes, in the right order, and leave nothing. */
 import { assert } from "@effect/vitest"
 import { Deferred, Effect, Exit, Fiber, Scope } from "effect"
-import { Errno, File, Kvm, Syscall } from "../src/index.ts"
+import { Errno, Fcntl, File, Kvm, Syscall } from "../src/index.ts"
 import {
   asm,
   codeAddress,
@@ -376,6 +376,72 @@ describeKvm("Kvm.createVcpu", () => {
         yield* expectErrno(Effect.scoped(Kvm.createVcpu(vm, id)), "EINVAL")
       }
       assert.deepStrictEqual(yield* holdings, before)
+    })
+  )
+})
+
+describeKvm("what the end of a machine asks the kernel for", () => {
+  /** The calls that release a guest, where `before` is done with it first. */
+  const released = (before: (guest: Guest) => Effect.Effect<unknown, unknown, Scope.Scope>) =>
+    Effect.gen(function* () {
+      const calls: Array<string> = []
+      const trampoline = Syscall.record(Syscall.kernel, ({ args: [, request], name }) => {
+        calls.push(request === Kvm.KVM_SET_USER_MEMORY_REGION.code ? "slot" : name)
+      })
+      const scope = yield* Scope.make()
+      const other = yield* Scope.make()
+      yield* Effect.gen(function* () {
+        const guest = yield* makeGuest(hlt).pipe(Scope.provide(scope))
+        yield* before(guest).pipe(Scope.provide(other))
+        calls.length = 0
+        yield* Scope.close(scope, Exit.void)
+        yield* Scope.close(other, Exit.void)
+      }).pipe(Effect.provideService(Syscall.Trampoline, trampoline))
+      return calls
+    })
+
+  itKvm(
+    "not to take memory away from what goes with it",
+    Effect.gen(function* () {
+      assert.deepStrictEqual(yield* released(() => Effect.void), ["munmap", "close", "munmap", "close"])
+    })
+  )
+
+  itKvm(
+    "to do so where somebody else has the machine, or one of its vCPUs",
+    Effect.gen(function* () {
+      for (const file of [({ vm }: Guest) => vm.file, ({ vcpu }: Guest) => vcpu.file]) {
+        for (const share of [
+          File.duplicate,
+          File.fd,
+          (shared: File.File<unknown>) => File.fcntl(shared, Fcntl.F_DUPFD_CLOEXEC)
+        ]) {
+          const calls = yield* released((guest) => share(file(guest)))
+          assert.deepStrictEqual(calls.slice(0, 5), ["munmap", "close", "slot", "munmap", "close"])
+        }
+      }
+    })
+  )
+
+  itKvm(
+    "to close a vCPU here, and the machine elsewhere",
+    Effect.gen(function* () {
+      const scope = yield* Scope.make()
+      const { vcpu, vm } = yield* makeGuest(hlt).pipe(Scope.provide(scope))
+      const alone = yield* Scope.make()
+      const second = yield* Kvm.createVcpu(vm, 1).pipe(Scope.provide(alone))
+      const inline = (ended: Scope.Closeable) => Effect.runSyncExit(Scope.close(ended, Exit.void))
+      assert.isTrue(Exit.isSuccess(inline(alone)), "a vCPU's end does not wait")
+      yield* expectErrno(Kvm.getRegs(second), "EBADF")
+      const third = yield* Scope.make()
+      yield* Kvm.createVcpu(vm, 2).pipe(Scope.provide(third))
+      // Now the vCPUs are what keeps the machine.
+      yield* File.close(vm.file)
+      const closing = yield* Effect.forkChild(Scope.close(third, Exit.void), { startImmediately: true })
+      assert.isUndefined(closing.pollUnsafe(), "it is closed elsewhere")
+      yield* Fiber.join(closing)
+      yield* Scope.close(scope, Exit.void)
+      yield* expectErrno(Kvm.getRegs(vcpu), "EBADF")
     })
   )
 })

@@ -139,6 +139,27 @@ describe("a mapping whose scope has closed", () => {
     })
   )
 
+  it.live("is unmapped off the event loop where it is large, and is then gone just as well", () =>
+    Effect.gen(function* () {
+      const before = yield* sharedAnonymous
+      const ways: Array<string> = []
+      const seeing = Syscall.intercept(Syscall.kernel, (nr, _args, proceed) => {
+        const result = proceed()
+        if (nr === Syscall.nr.munmap) ways.push(typeof result === "object" ? "elsewhere" : "here")
+        return result
+      })
+      for (const length of [page, 64 << 20]) {
+        yield* Effect.scoped(
+          Effect.map(Mapping.anonymous({ length, shared: true }), ({ bytes }) => {
+            bytes[0] = 1
+          })
+        ).pipe(Effect.provideService(Syscall.Trampoline, seeing))
+      }
+      assert.deepStrictEqual(ways, ["here", "elsewhere"])
+      assert.strictEqual(yield* sharedAnonymous, before)
+    })
+  )
+
   it.live("is unmapped in failure, defect and interruption", () =>
     Effect.gen(function* () {
       const before = yield* sharedAnonymous

@@ -494,3 +494,82 @@ describe("types", () => {
     assert.throws(() => Timespec.decode([1, 2, 3]), TypeError)
   })
 })
+
+describe("A structure that is written often", () => {
+  const Inner = Struct.make("often_inner", { a: Struct.u8, b: Struct.i64 })
+  const Choice = Struct.union("often_choice", { small: Struct.u8, large: Struct.u64 })
+  const Often = Struct.make("often", {
+    u8: Struct.u8,
+    i8: Struct.i8,
+    u16: Struct.u16,
+    i16: Struct.i16,
+    u32: Struct.u32,
+    i32: Struct.i32,
+    u64: Struct.u64,
+    i64: Struct.i64,
+    inner: Inner,
+    choice: Choice,
+    list: Struct.array(Struct.u16, 2),
+    pad: Struct.padding(2),
+    raw: Struct.bytes(3)
+  })
+  const value = {
+    u8: 0xff,
+    i8: -0x80,
+    u16: 0xffff,
+    i16: -0x8000,
+    u32: 0xffffffff,
+    i32: -0x80000000,
+    u64: 2n ** 64n - 1n,
+    i64: -(2n ** 63n),
+    inner: { a: 1, b: -1n },
+    choice: { large: 0x0102030405060708n },
+    list: [1, 2],
+    raw: Uint8Array.of(7, 8)
+  }
+  const first = Often.encode(value, new Uint8Array(Often.size).fill(0xaa))
+  for (let i = 0; i < 100; i++) Often.encode(value)
+
+  it("is written as it was at first", () => {
+    assert.deepStrictEqual(Often.encode(value, new Uint8Array(Often.size).fill(0xaa)), first)
+    const smallest = { ...value, u8: -0, i8: 127, i16: 32767, i32: 2147483647, i64: 2n ** 63n - 1n, u64: 0n }
+    const { choice, raw, ...rest } = Often.decode(Often.encode(smallest))
+    const { choice: _choice, raw: _raw, ...expected } = smallest
+    assert.deepStrictEqual(rest, { ...expected, u8: 0 })
+    assert.strictEqual(choice.large, value.choice.large)
+    assert.deepStrictEqual(raw, Uint8Array.of(7, 8, 0))
+  })
+
+  it("writes of a union what it is given", () => {
+    const bytes = Often.encode({ ...value, choice: { small: 9 } })
+    assert.strictEqual(bytes[Often.fields.choice.offset], 9)
+    assert.throws(() => Often.encode({ ...value, choice: {} }), TypeError, "often.choice")
+  })
+
+  it("names the field whose value does not fit", () => {
+    const wrong: ReadonlyArray<readonly [string, object, typeof RangeError | typeof TypeError]> = [
+      ["often.u8", { u8: 256 }, RangeError],
+      ["often.u8", { u8: 1.5 }, RangeError],
+      ["often.i8", { i8: 128 }, RangeError],
+      ["often.u16", { u16: -1 }, RangeError],
+      ["often.i16", { i16: 32768 }, RangeError],
+      ["often.u32", { u32: 2 ** 32 }, RangeError],
+      ["often.u32", { u32: Number.NaN }, RangeError],
+      ["often.i32", { i32: 2 ** 31 }, RangeError],
+      ["often.u64", { u64: 2n ** 64n }, RangeError],
+      ["often.u64", { u64: -1n }, RangeError],
+      ["often.i64", { i64: 2n ** 63n }, RangeError],
+      ["often.u32", { u32: 1n }, TypeError],
+      ["often.u32", { u32: undefined }, TypeError],
+      ["often.u64", { u64: 1 }, TypeError],
+      ["often.inner", { inner: null }, TypeError],
+      ["often.inner", { inner: [] }, TypeError],
+      ["often.inner.b", { inner: { a: 1, b: 2n ** 63n } }, RangeError],
+      ["often.list[1]", { list: [1, 65536] }, RangeError],
+      ["often.raw", { raw: new Uint8Array(4) }, RangeError]
+    ]
+    for (const [path, change, Class] of wrong) {
+      assert.throws(() => Often.encode({ ...value, ...change }), Class, `${path}:`)
+    }
+  })
+})

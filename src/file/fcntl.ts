@@ -95,6 +95,7 @@ export function fcntl<A, R>(
       case "duplicate": {
         const duplicate = describe.fcntl(fd, command.code, rawArgument(argument))
         const options = duplicating
+        owner.shared = true
         return adopt({ ...duplicate, options, subject: { fd, request: command.name } }, owner, owner.awaits)
       }
       case "raw":

@@ -6,11 +6,11 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Scope from "effect/Scope"
 import { codes, EFAULT } from "../errors/errnos.ts"
-import type { CallErrors } from "../errors/registry.ts"
+import { type CallErrors, isErrorResult } from "../errors/registry.ts"
 import * as constants from "../internal/constants.ts"
 import { type Description, Misuse, onThisThread, run } from "../internal/invoke.ts"
 import { native } from "../internal/native.ts"
-import type { BlockingOptions } from "../internal/trampoline.ts"
+import { type BlockingOptions, Trampoline } from "../internal/trampoline.ts"
 import * as Syscall from "../Syscall.ts"
 
 export const TypeId = "~effect-linux/Mapping" as const
@@ -63,7 +63,21 @@ const noBytes = new Uint8Array(nowhere)
 // a length that ends within one.
 const sizes: ReadonlyArray<number> = [0, 16, 19, 20, 21, 23, 24, 25, 28, 29, 30, 31, 34].map((shift) => 2 ** shift)
 
-const unmap = (address: bigint, length: number): Effect.Effect<void> => {
+// To give back this many bytes takes the kernel some ms, where they were all written to: time that the event loop has not.
+const many = 32 << 20
+
+const unmap = (address: bigint, length: number): Effect.Effect<void> =>
+  Effect.withFiber((fiber) => {
+    const trampoline = fiber.getRef(Trampoline)
+    if (length >= many) {
+      const elsewhere = Syscall.callBlocking(Syscall.nr.munmap, address, length)
+      return Effect.uninterruptible(Effect.catch(Effect.asVoid(elsewhere), () => unmapWhole(address, length)))
+    }
+    const result = trampoline.call(Syscall.nr.munmap, address, length)
+    return isErrorResult(result) ? unmapWhole(address, length) : Exit.void
+  })
+
+const unmapWhole = (address: bigint, length: number): Effect.Effect<void> => {
   const attempt = (index: number): Effect.Effect<void> => {
     const size = sizes[index] ?? 1
     return Effect.catch(Syscall.munmap(address, Math.ceil(length / size) * size), (error) =>
@@ -214,22 +228,26 @@ export class Region implements Mapping {
     this.dropAnchor()
     for (const farewell of this.farewells) farewell()
     this.farewells.clear()
-    return Effect.andThen(
-      this.idle,
-      Effect.suspend(() => {
-        const { address, extent } = this
-        const isHidden = this.conceal()
-        const last = isHidden ? unmap(address, extent) : cover(address, extent)
-        if (this.pins === 0) return last
-        if (isHidden) this.showLater()
-        this.last = Effect.suspend(() => {
-          this.dropAnchor()
-          return last
-        })
-        return Exit.void
-      })
-    )
+    return this.waiting.size === 0
+      ? this.giveBack()
+      : Effect.andThen(
+          this.idle,
+          Effect.suspend(() => this.giveBack())
+        )
   })
+
+  private giveBack(): Effect.Effect<void> {
+    const { address, extent } = this
+    const isHidden = this.conceal()
+    const last = isHidden ? unmap(address, extent) : cover(address, extent)
+    if (this.pins === 0) return last
+    if (isHidden) this.showLater()
+    this.last = Effect.suspend(() => {
+      this.dropAnchor()
+      return last
+    })
+    return Exit.void
+  }
 
   /** The memory is not ours to move or change any more: `conceal` said so. What is left to do is what the scope would. */
   readonly forsake: Effect.Effect<void> = Effect.suspend(() => {
@@ -240,7 +258,7 @@ export class Region implements Mapping {
   /** Keeps the memory mapped where it is while a scope is open. */
   readonly pin: Effect.Effect<bigint, EFAULT, Scope.Scope> = Effect.uninterruptible(
     Effect.suspend(() => {
-      if (this.over) return Effect.fail(new EFAULT({ detail: released }))
+      if (this.over) return Exit.fail(new EFAULT({ detail: released }))
       this.pins++
       return Effect.as(
         Effect.addFinalizer(() => {

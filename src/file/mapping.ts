@@ -7,7 +7,7 @@ import type * as Scope from "effect/Scope"
 import { type FcntlError, type MmapError, mmap as mmapErrors, type StatxError } from "../errors/calls.ts"
 import { codes } from "../errors/errnos.ts"
 import * as constants from "../internal/constants.ts"
-import { type Owner, run } from "../internal/invoke.ts"
+import { answered, begin, goOn, type Owner, run, takeAnswer } from "../internal/invoke.ts"
 import * as describe from "../syscall/descriptions.ts"
 import { type Kind, type Mapping, Region } from "./mapping-region.ts"
 
@@ -135,10 +135,14 @@ export const map = (
       // Pages that JavaScript could not write would turn a stray store into a crash, so all mappings can be written; that
       // of a file opened for reading only must be private, as mmap demands by itself.
       const protection = constants.PROT_READ | constants.PROT_WRITE
-      return Effect.flatMap(
-        run(describe.mmap(0, length, protection, flagsOf(fd, options), fd, offset), restore, owner),
-        (address) => hold(address, length, { shared, file: fd !== -1 })
-      )
+      const kind: Kind = { shared, file: fd !== -1 }
+      const description = describe.mmap(0, length, protection, flagsOf(fd, options), fd, offset)
+      return Effect.withFiber((fiber) => {
+        const begun = begin(fiber, description, owner)
+        if (begun === answered) return hold(takeAnswer<bigint>(), length, kind)
+        const address = "args" in begun ? goOn(description, owner, begun, restore) : begun
+        return Effect.flatMap(address, (address) => hold(address, length, kind))
+      })
     })
   )
 

@@ -1,6 +1,7 @@
 /**
  * What a `File` is, and how a descriptor becomes one.
  */
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
@@ -89,7 +90,14 @@ class Closing extends Primitive<void, never> {
     }
     if (self.closed) return Exit.void
     self.retireNow()
-    return trampoline === fiber.getRef(Trampoline) ? Effect.ignore(closeNow(self)) : this.close()
+    if (trampoline !== fiber.getRef(Trampoline)) return this.close()
+    const description = describe.close(self.fd, self.traits)
+    const begun = begin(fiber, description, undefined)
+    if (begun === answered) takeAnswer<void>()
+    else if ("args" in begun) {
+      return Effect.uninterruptible(Effect.ignore(goOn(description, undefined, begun, undefined)))
+    }
+    return Exit.void
   }
 
   private close(): Effect.Effect<void> {
@@ -140,8 +148,8 @@ export const adopt = <D, E>(
 export const hold = <D>(fd: number, awaits = false, traits?: number): Effect.Effect<File<D>, never, Scope.Scope> => {
   const self = new Descriptor(fd, true, awaits)
   if (traits !== undefined) self.traits.bits = traits
-  return Effect.flatMap(Scope.Scope, (scope) => registering(scope, self))
+  return Effect.withFiber((fiber: Fiber) => {
+    const scope = Context.getUnsafe(fiber.context, Scope.Scope)
+    return Effect.as(Scope.addFinalizer(scope, new Closing(self, fiber.getRef(Trampoline))), self)
+  })
 }
-
-const registering = (scope: Scope.Scope, self: Descriptor): Effect.Effect<Descriptor> =>
-  Effect.withFiber((fiber) => Effect.as(Scope.addFinalizer(scope, new Closing(self, fiber.getRef(Trampoline))), self))

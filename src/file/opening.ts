@@ -411,7 +411,9 @@ const onlyClosed: CallErrors<EBADF> = {
 export const fd = (file: File<unknown>): Effect.Effect<number, EBADF> =>
   Effect.suspend(() => {
     const self = own(file)
-    return self.closed ? closedError(self, onlyClosed) : Exit.succeed(self.fd)
+    if (self.closed) return closedError(self, onlyClosed)
+    self.shared = true
+    return Exit.succeed(self.fd)
   })
 
 /** Ends the use of a file and does one last thing with its number, which nobody else has then. */
@@ -457,7 +459,11 @@ export const close = (file: File<unknown>): Effect.Effect<void, errors.CloseErro
  * @since 0.1.0
  */
 export const duplicate = <D>(file: File<D>): Effect.Effect<File<D>, errors.FcntlError, Scope.Scope> =>
-  Effect.suspend(() => adopt(describe.fcntl(own(file).fd, constants.F_DUPFD_CLOEXEC, 0), own(file), own(file).awaits))
+  Effect.suspend(() => {
+    const self = own(file)
+    self.shared = true
+    return adopt(describe.fcntl(self.fd, constants.F_DUPFD_CLOEXEC, 0), self, self.awaits)
+  })
 
 /**
  * The same file, known to be a device of this kind: from here on it takes the kind's requests.

@@ -50,9 +50,11 @@ const listOf = (data: Buffer | ReadonlyArray<Buffer>): ReadonlyArray<Buffer> =>
   ArrayBuffer.isView(data) || data instanceof ArrayBuffer || data instanceof SharedArrayBuffer ? [data] : data
 
 const openFd = (file: File<unknown>): number => {
-  const { closed, fd } = own(file)
-  if (closed) throw new Misuse(codes.EBADF, "files: one of them is closed")
-  return fd
+  const self = own(file)
+  if (self.closed) throw new Misuse(codes.EBADF, "files: one of them is closed")
+  // Whoever receives it, perhaps this process, has the same open file.
+  self.shared = true
+  return self.fd
 }
 
 /**

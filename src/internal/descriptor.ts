@@ -77,6 +77,8 @@ export class Descriptor implements Owner {
   readonly awaits: boolean
   /** What kind it is, found out by the first call that needs it. */
   readonly traits: Traits = { bits: Trait.learn, manners: 0 }
+  /** Others may have its open file too: it was duplicated, or its number handed out. It may outlive this. */
+  shared = false
   // What waits in the kernel: most often none or one, for which a set would cost more than the wait.
   private first: Waiting | undefined = undefined
   private more: Set<Waiting> | undefined = undefined

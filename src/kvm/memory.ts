@@ -7,6 +7,7 @@ import type * as Scope from "effect/Scope"
 import type { IoctlError, MadviseError, MmapError, StatxError } from "../errors/calls.ts"
 import { codes } from "../errors/errnos.ts"
 import * as File from "../File.ts"
+import { own } from "../file/model.ts"
 import type * as Ioctl from "../Ioctl.ts"
 import * as Mapping from "../Mapping.ts"
 import { type MissingCapability, requires } from "./capability.ts"
@@ -190,22 +191,33 @@ const mappingFor = (
 
 const anonymous: AnonymousBacking = {}
 
+/** The mapping that stands behind it, pinned there, and where in it the guest's memory begins. */
+interface Host {
+  readonly address: bigint
+  readonly mapping: Mapping.Mapping
+  readonly offset: number
+}
+
 /** A mapping, the part of it that is the guest's, pinned. */
-const backed = Effect.fnUntraced(function* (
-  backing: Backing,
-  size: number,
-  restore: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
-) {
-  const mapping = yield* restore(mappingFor(backing, size))
-  const address = yield* Mapping.pin(mapping)
-  if (backing.mapping === undefined) return { address, mapping, offset: 0 }
-  // What lies behind the mapping is somebody else's.
-  const { offset = 0 } = backing
-  if (!Number.isSafeInteger(offset) || offset < 0 || !Number.isSafeInteger(size) || offset + size > mapping.length) {
-    return yield* refuse(codes.EINVAL, `size: ${size} at ${offset} is past the mapping's ${mapping.length}`)
-  }
-  return { address: address + BigInt(offset), mapping, offset }
-})
+const backed = (backing: Backing, size: number, restore: Restore): Effect.Effect<Host, AddMemoryError, Scope.Scope> =>
+  Effect.flatMap(restore(mappingFor(backing, size)), (mapping) =>
+    Effect.flatMap(Mapping.pin(mapping), (address) => {
+      if (backing.mapping === undefined) return Effect.succeed({ address, mapping, offset: 0 })
+      // What lies behind the mapping is somebody else's.
+      const { offset = 0 } = backing
+      if (
+        !Number.isSafeInteger(offset) ||
+        offset < 0 ||
+        !Number.isSafeInteger(size) ||
+        offset + size > mapping.length
+      ) {
+        return refuse(codes.EINVAL, `size: ${size} at ${offset} is past the mapping's ${mapping.length}`)
+      }
+      return Effect.succeed({ address: address + BigInt(offset), mapping, offset })
+    })
+  )
+
+type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 
 /**
  * Gives a guest memory for as long as the scope is open: fresh memory, all zeros, unless `backing` says otherwise.
@@ -248,40 +260,49 @@ export const addMemory = (vm: Vm, options: MemoryOptions): Effect.Effect<GuestMe
         add(vm, options, restore),
         // The guest must not see addresses of the host that may come to mean something else.
         // vCPUs that end with the same scope end before it.
-        (memory, scope) =>
-          Effect.forEach(
-            [...stateOf(vm).vcpus.all].filter((vcpu) => vcpu.scope === scope).reverse(),
-            ({ release }) => release,
-            { discard: true }
-          ).pipe(Effect.andThen(removed(vm, memory))),
+        (memory, scope) => {
+          const { all } = stateOf(vm).vcpus
+          if (all.size === 0) return removed(vm, memory)
+          return Effect.forEach([...all].filter((vcpu) => vcpu.scope === scope).reverse(), ({ release }) => release, {
+            discard: true
+          }).pipe(Effect.andThen(removed(vm, memory)))
+        },
         () => KVM_SET_USER_MEMORY_REGION.errors.make(codes.EBADF, undefined, undefined, "the machine is closed"),
         stateOf(vm).scope
       )
     )
   )
 
-const add = Effect.fnUntraced(function* (
+const add = (
   vm: Vm,
   options: MemoryOptions,
-  restore: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
-) {
-  const { backing = anonymous, guestAddress, guestMemfd, logDirtyPages = false, readOnly = false, size } = options
+  restore: Restore
+): Effect.Effect<GuestMemoryState, AddMemoryError, Scope.Scope> => {
+  const { backing = anonymous, guestAddress, readOnly = false, size } = options
   if (typeof guestAddress === "number" && !Number.isSafeInteger(guestAddress)) {
-    return yield* refuse(codes.EINVAL, `guestAddress: ${guestAddress} is no safe integer`)
+    return refuse(codes.EINVAL, `guestAddress: ${guestAddress} is no safe integer`)
   }
   if (!Number.isSafeInteger(size) || size <= 0) {
-    return yield* refuse(codes.EINVAL, `size: expected a length above 0, got ${size}`)
+    return refuse(codes.EINVAL, `size: expected a length above 0, got ${size}`)
   }
-  const { slot: wanted } = options
+  const { slot } = options
   // Before it is noted as taken, and then as free: `freeSlot` would give it to whoever comes next.
-  if (wanted !== undefined && !(Number.isInteger(wanted) && wanted >= 0 && wanted <= 0xffff_ffff)) {
-    return yield* refuse(codes.EINVAL, `slot: expected an integer from 0 to 4294967295, got ${wanted}`)
+  if (slot !== undefined && !(Number.isInteger(slot) && slot >= 0 && slot <= 0xffff_ffff)) {
+    return refuse(codes.EINVAL, `slot: expected an integer from 0 to 4294967295, got ${slot}`)
   }
-  if (readOnly) yield* requires(vm, "KVM_CAP_READONLY_MEM")
-  const host = yield* backed(backing, size, restore)
+  const host = Effect.flatMap(backed(backing, size, restore), (host) => given(vm, options, host))
+  return readOnly ? Effect.andThen(requires(vm, "KVM_CAP_READONLY_MEM"), host) : host
+}
+
+/** Gives the guest what is mapped. */
+const given = (
+  vm: Vm,
+  { guestAddress, guestMemfd, logDirtyPages = false, readOnly = false, size, slot: wanted }: MemoryOptions,
+  host: Host
+): Effect.Effect<GuestMemoryState, AddMemoryError> => {
   const machine = memoryOf(vm)
   const slot = wanted ?? machine.freeSlot()
-  if (machine.slots.has(slot)) return yield* refuse(codes.EEXIST, `slot: ${slot} is taken`)
+  if (machine.slots.has(slot)) return refuse(codes.EEXIST, `slot: ${slot} is taken`)
   const memory = new GuestMemoryState({ slot, guestAddress: BigInt(guestAddress), size, readOnly }, host)
   const region = {
     slot,
@@ -291,15 +312,21 @@ const add = Effect.fnUntraced(function* (
     userspace_addr: host.address
   }
   machine.reserve(slot)
-  yield* Effect.onError(
+  const set: Effect.Effect<void, AddMemoryError> =
     guestMemfd === undefined
       ? File.ioctl(vm.file, KVM_SET_USER_MEMORY_REGION, region)
-      : withGuestMemfd(vm, region, guestMemfd),
-    () => Effect.sync(() => machine.note(slot, 0n, 0n))
-  )
-  machine.take(memory, logDirtyPages)
-  return memory
-})
+      : withGuestMemfd(vm, region, guestMemfd)
+  return Effect.matchCauseEffect(set, {
+    onFailure: (cause) => {
+      machine.note(slot, 0n, 0n)
+      return Effect.failCause(cause)
+    },
+    onSuccess: () => {
+      machine.take(memory, logDirtyPages)
+      return Effect.succeed(memory)
+    }
+  })
+}
 
 const withGuestMemfd = (
   vm: Vm,
@@ -317,19 +344,24 @@ const withGuestMemfd = (
   })
 
 /** Takes it from the guest again, if it is still there. */
-const removed = (vm: Vm, memory: GuestMemoryState): Effect.Effect<void> =>
-  Effect.suspend(() => {
-    const machine = memoryOf(vm)
-    // Somebody deleted the slot by number, and who set it again owns it.
-    if (machine.slots.get(memory.slot)?.memory !== memory) return Effect.void
-    return File.ioctl(vm.file, KVM_SET_USER_MEMORY_REGION, {
-      slot: memory.slot,
-      flags: 0,
-      guest_phys_addr: memory.guestAddress,
-      memory_size: 0n,
-      userspace_addr: 0n
-    }).pipe(Effect.ignore, Effect.andThen(Effect.sync(() => machine.note(memory.slot, memory.guestAddress, 0n))))
-  })
+const removed = (vm: Vm, memory: GuestMemoryState): Effect.Effect<void> => {
+  const machine = memoryOf(vm)
+  // Somebody deleted the slot by number, and who set it again owns it.
+  if (machine.slots.get(memory.slot)?.memory !== memory) return Effect.void
+  // With the machine its slots go too, and taking one away waits for the kernel. Nothing runs in it any more, unless
+  // somebody else has it.
+  if (stateOf(vm).memories.closed && !own(vm.file).shared) {
+    machine.note(memory.slot, memory.guestAddress, 0n)
+    return Effect.void
+  }
+  return File.ioctl(vm.file, KVM_SET_USER_MEMORY_REGION, {
+    slot: memory.slot,
+    flags: 0,
+    guest_phys_addr: memory.guestAddress,
+    memory_size: 0n,
+    userspace_addr: 0n
+  }).pipe(Effect.ignore, Effect.andThen(Effect.sync(() => machine.note(memory.slot, memory.guestAddress, 0n))))
+}
 
 /**
  * Shows a guest memory, or a part of it, at one more address, for as long as the scope is open. Both are the same bytes;

@@ -2,12 +2,12 @@
  * Parts of a machine: resources with a scope of their own that end with their maker's scope or with the machine,
  * whichever goes first, and once.
  */
-import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
-import * as File from "../File.ts"
-import * as Syscall from "../Syscall.ts"
+import type * as File from "../File.ts"
+import { hold, own } from "../file/model.ts"
+import { Trait } from "../internal/attempt.ts"
 
 export interface Part {
   /** The scope of its maker. */
@@ -25,9 +25,16 @@ export class Parts {
   closed: boolean = false
 }
 
-/** Takes over a descriptor that the kernel has just made; where that fails nobody else would close it. */
-export const adopt = (fd: number): Effect.Effect<File.File, File.FromFdError, Scope.Scope> =>
-  Effect.onError(File.fromFd(fd), () => Effect.ignore(Syscall.close(fd)))
+/** Takes over a descriptor that the kernel has just made, where nothing can interrupt this. */
+export const adopt = (fd: number): Effect.Effect<File.File, never, Scope.Scope> => hold(fd)
+
+/** The same of one that keeps its machine alive: who closes the last of these waits, and there is no more to find out. */
+export const adoptKeeper = (fd: number): Effect.Effect<File.File, never, Scope.Scope> => hold(fd, false, Trait.known)
+
+/** Says of such a one that another keeps the machine alive, so that closing it does not wait. */
+export const closesAtOnce = (file: File.File<unknown>): void => {
+  own(file).traits.bits |= Trait.closeHere
+}
 
 /** Releases all, the youngest first, and admits no more. */
 export const releaseAll = (parts: Parts): Effect.Effect<void> =>
@@ -35,6 +42,56 @@ export const releaseAll = (parts: Parts): Effect.Effect<void> =>
     parts.closed = true
     return Effect.forEach([...parts.all].reverse(), ({ release }) => release, { discard: true })
   })
+
+/** A part that has been acquired. */
+class Acquired<A> implements Part {
+  readonly scope: Scope.Scope
+  readonly value: A
+  private readonly parts: Parts
+  private readonly own: Scope.Closeable
+  private readonly before: (a: A, scope: Scope.Scope) => Effect.Effect<void>
+  /** Told when it has ended, by whoever came first. */
+  private ending: Array<() => void> | undefined = undefined
+  private ended = false
+
+  constructor(
+    parts: Parts,
+    scope: Scope.Scope,
+    own: Scope.Closeable,
+    value: A,
+    before: (a: A, scope: Scope.Scope) => Effect.Effect<void>
+  ) {
+    this.parts = parts
+    this.scope = scope
+    this.own = own
+    this.value = value
+    this.before = before
+  }
+
+  readonly release: Effect.Effect<void> = Effect.suspend(() => {
+    if (this.ended) return Exit.void
+    const { ending } = this
+    if (ending !== undefined) {
+      return Effect.callback<void>((resume) => {
+        ending.push(() => resume(Exit.void))
+      })
+    }
+    this.ending = []
+    return Effect.uninterruptible(
+      Effect.onExit(
+        Effect.flatMap(this.before(this.value, this.scope), () => Scope.close(this.own, Exit.void)),
+        () => this.over()
+      )
+    )
+  })
+
+  private over(): Effect.Effect<void> {
+    this.parts.all.delete(this)
+    this.ended = true
+    for (const told of this.ending ?? []) told()
+    return Exit.void
+  }
+}
 
 /**
  * Acquires a part. `before` runs at its end before what it acquired is released; `parts` holds it while it lives. If the
@@ -51,35 +108,18 @@ export const acquire = <A, E, R>(
     Effect.flatMap(Effect.scope, (outer) => {
       if (parts.closed) return Effect.fail(ended())
       const scope = Scope.makeUnsafe()
-      return acquisition.pipe(
-        Scope.provide(scope),
-        Effect.flatMap((a) => (parts.closed ? Effect.fail(ended()) : Effect.succeed(a))),
-        Effect.onError((cause) => Scope.close(scope, Exit.failCause(cause))),
-        Effect.flatMap((a) => {
-          let ending: Deferred.Deferred<void> | undefined
-          const part: Part = {
-            scope: outer,
-            value: a,
-            release: Effect.suspend(() => {
-              if (ending !== undefined) return Deferred.await(ending)
-              const end = Deferred.makeUnsafe<void>()
-              ending = end
-              return before(a, outer).pipe(
-                Effect.andThen(Scope.close(scope, Exit.void)),
-                Effect.ensuring(
-                  Effect.suspend(() => {
-                    parts.all.delete(part)
-                    return Deferred.succeed(end, undefined)
-                  })
-                ),
-                Effect.uninterruptible
-              )
-            })
+      return Effect.matchCauseEffect(Scope.provide(acquisition, scope), {
+        onFailure: (cause) => Effect.andThen(Scope.close(scope, Exit.failCause(cause)), Effect.failCause(cause)),
+        onSuccess: (a): Effect.Effect<A, E> => {
+          if (parts.closed) {
+            const exit = Exit.fail(ended())
+            return Effect.andThen(Scope.close(scope, exit), exit)
           }
+          const part = new Acquired(parts, outer, scope, a, before)
           parts.all.add(part)
           // In the machine's own scope the machine's end is the part's, and that one has the right order.
-          return outer === machine ? Effect.succeed(a) : Effect.as(Scope.addFinalizer(outer, part.release), a)
-        })
-      )
+          return outer === machine ? Exit.succeed(a) : Effect.as(Scope.addFinalizer(outer, part.release), a)
+        }
+      })
     })
   )

@@ -156,6 +156,10 @@ export class VcpuState implements Vcpu, RunPage {
   close(): void {
     this.closed = true
     vcpusByVm.get(this.vm)?.delete(this)
+    const machine = own(this.vm.file)
+    // Whoever has a descriptor of the vCPU has the machine.
+    if (own(this.file).shared) machine.shared = true
+    if (!machine.closed) part.closesAtOnce(this.file)
     // The scope that closes next ends the thread, and by that the run: the flag is for a guest not yet entered.
     this.immediateExit = 1
     this.tellResumed()
@@ -187,7 +191,7 @@ export const stateOf = (vcpu: Vcpu): VcpuState => {
  * @category errors
  * @since 0.1.0
  */
-export type CreateVcpuError = Ioctl.RequestError<typeof KVM_CREATE_VCPU> | File.FromFdError | MmapError | StatxError
+export type CreateVcpuError = Ioctl.RequestError<typeof KVM_CREATE_VCPU> | MmapError | StatxError
 
 /**
  * Adds a vCPU to a machine, for as long as the scope is open. Identifiers start at 0; how many there may be,
@@ -212,14 +216,19 @@ export const createVcpu = (vm: Vm, id: number): Effect.Effect<Vcpu, CreateVcpuEr
     const { scope, vcpuMmapSize, vcpus } = machine
     return part.acquire(
       vcpus,
-      Effect.gen(function* () {
-        const fd = yield* File.ioctl(vm.file, KVM_CREATE_VCPU, id)
-        const file = File.asDevice(yield* part.adopt(fd), KvmVcpu)
-        // Not by `File.mmap`, which first asks how long the file is: this one's length is known, and it is no file.
-        const page = yield* map(fd, { length: vcpuMmapSize, shared: true }, own(file))
-        return new VcpuState(id, machine, file, page, yield* Effect.scope)
-      }),
-      (state) => Effect.sync(() => state.close()),
+      Effect.flatMap(File.ioctl(vm.file, KVM_CREATE_VCPU, id), (fd) =>
+        Effect.flatMap(part.adoptKeeper(fd), (adopted) => {
+          const file = File.asDevice(adopted, KvmVcpu)
+          // Not by `File.mmap`, which first asks how long the file is: this one's length is known, and it is no file.
+          return Effect.flatMap(map(fd, { length: vcpuMmapSize, shared: true }, own(file)), (page) =>
+            Effect.map(Effect.scope, (scope) => new VcpuState(id, machine, file, page, scope))
+          )
+        })
+      ),
+      (state) => {
+        state.close()
+        return Exit_.void
+      },
       () => KVM_CREATE_VCPU.errors.make(codes.EBADF, undefined, undefined, "the machine is closed"),
       scope
     )

@@ -14,7 +14,7 @@ import type * as Ioctl from "../Ioctl.ts"
 import { numberOf } from "./capability-number.ts"
 import type { CapabilityName } from "./capability-table.ts"
 import * as part from "./part.ts"
-import { KVM_CHECK_EXTENSION_VM, KVM_CREATE_VM, KvmVm } from "./requests.ts"
+import { KVM_CHECK_EXTENSION_VM, KVM_CREATE_VM, type KvmSystem, KvmVm } from "./requests.ts"
 import type { GsiRoute } from "./routing.ts"
 import { checkSystemExtension, Kvm } from "./system.ts"
 
@@ -83,7 +83,15 @@ export const stateOf = (vm: Vm): VmState => {
  * @category errors
  * @since 0.1.0
  */
-export type CreateVmError = Ioctl.RequestError<typeof KVM_CREATE_VM> | File.FromFdError
+export type CreateVmError = Ioctl.RequestError<typeof KVM_CREATE_VM>
+
+/** It starts a thread of the kernel's, and a signal to ours ends that wait: a profiler's will do. */
+const created = (file: File.File<KvmSystem>, type: number | bigint, times: number): ReturnType<typeof asked> =>
+  Effect.catch(asked(file, type), (error) =>
+    error.errno === codes.EINTR && times > 0 ? created(file, type, times - 1) : Effect.fail(error)
+  )
+
+const asked = (file: File.File<KvmSystem>, type: number | bigint) => File.ioctl(file, KVM_CREATE_VM, type)
 
 /**
  * Creates a virtual machine without vCPUs or memory, for as long as the scope is open. `type` is the kind of machine, 0
@@ -111,11 +119,8 @@ export const createVm = (
   Effect.flatMap(Effect.all([Kvm, Effect.scope]), ([{ file, vcpuMmapSize }, scope]) =>
     part.acquire(
       new part.Parts(),
-      // It starts a thread of the kernel's, and a signal to ours ends that wait: a profiler's will do.
-      File.ioctl(file, KVM_CREATE_VM, options.type ?? 0).pipe(
-        Effect.retry({ while: ({ errno }) => errno === codes.EINTR, times: 100 }),
-        Effect.flatMap(part.adopt),
-        Effect.map((vm) => new VmState(File.asDevice(vm, KvmVm), vcpuMmapSize, scope))
+      Effect.flatMap(created(file, options.type ?? 0, 100), (fd) =>
+        Effect.map(part.adoptKeeper(fd), (vm) => new VmState(File.asDevice(vm, KvmVm), vcpuMmapSize, scope))
       ),
       ({ devices, memories, vcpus, wires }) => {
         for (const parts of [wires, devices, memories]) parts.closed = true

@@ -9,6 +9,7 @@ import {
   readdirSync,
   readFileSync,
   readlinkSync,
+  rmdirSync,
   statSync,
   symlinkSync,
   writeFileSync
@@ -234,6 +235,34 @@ describe("File.walk", () => {
           .slice(path.length + 1)
           .split("/")
         assert.deepStrictEqual([depth, name], [parts.length, parts.at(-1) ?? ""])
+      }
+    })
+  )
+
+  it.live("goes on where a directory is removed before it is read", () =>
+    Effect.gen(function* () {
+      const path = yield* tree
+      const names = ["gone", "going", "here"]
+      for (const name of names) mkdirSync(join(path, name))
+      for (const order of ["pre", "post"] as const) {
+        for (const errors of ["fail", "report"] as const) {
+          const removed: Array<unknown> = []
+          const descend = ({ name, path: found }: File.WalkEntry) => {
+            if (name === "gone" || name === "going") {
+              rmdirSync(String(found))
+              removed.push(found)
+            }
+            return true
+          }
+          const entries = yield* Stream.runCollect(File.walk(path, { descend, errors, order }))
+          assert.strictEqual(removed.length, 2)
+          assert.includeMembers(
+            entries.map(({ name }) => name),
+            ["here"]
+          )
+          assert.isTrue(entries.every(({ error }) => error === undefined))
+          for (const found of removed) mkdirSync(String(found))
+        }
       }
     })
   )

@@ -464,8 +464,12 @@ const failWith = (walk: Walk, directory: Directory, error: WalkError): Effect.Ef
     settle(walk, directory)
     return Effect.void
   }
-  if (handling !== "report" || directory.entry === undefined) return Effect.fail(error)
-  directory.error = error
+  if (directory.entry === undefined) return Effect.fail(error)
+  // Removed since its entry was read: nothing is in it.
+  if (error.errno !== codes.ENOENT) {
+    if (handling !== "report") return Effect.fail(error)
+    directory.error = error
+  }
   settle(walk, directory)
   return directory.descriptor === undefined ? Effect.void : close(walk, directory.descriptor)
 }

@@ -6,6 +6,8 @@ import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
+import { temporaryPath } from "./support/files.ts"
+import { asm } from "./support/guests.ts"
 import { describeKvm } from "./support/kvm.ts"
 
 const programs = fileURLToPath(new URL("../.build/programs/examples", import.meta.url))
@@ -121,6 +123,33 @@ describe.concurrent("examples", () => {
         assert.strictEqual(code, 0)
         assert.strictEqual(stdout.toString(), "What is your name? Hello, Ada!\n")
       })
+    )
+  })
+
+  describeKvm("firmware", () => {
+    it.live(
+      "starts at the end of the last 64 KiB, prints what it says on its debug port, and ends by its debug exit",
+      () =>
+        Effect.gen(function* () {
+          const firmware = new Uint8Array(0x1_0000).fill(0xf4)
+          const code = [
+            ...asm("      mov dx, 0x402", 0xba, 0x02, 0x04),
+            ...asm("      in al, dx", 0xec), // is there one?
+            ...asm("      out dx, al", 0xee),
+            ...asm("      mov al, '!'", 0xb0, 0x21),
+            ...asm("      out dx, al", 0xee),
+            ...asm("      mov al, 7", 0xb0, 0x07),
+            ...asm("      out 0xf4, al", 0xe6, 0xf4)
+          ]
+          firmware.set(code, 0x100)
+          firmware.set(asm("jmp 0xf000:0x0100", 0xea, 0x00, 0x01, 0x00, 0xf0), 0xfff0)
+          const path = yield* temporaryPath
+          writeFileSync(path, firmware)
+          const { code: exitCode, stderr, stdout } = yield* run(example("firmware", path, "20"))
+          assert.strictEqual(stderr, "")
+          assert.deepStrictEqual([...stdout], [0xe9, 0x21])
+          assert.strictEqual(exitCode, 7)
+        }).pipe(Effect.scoped)
     )
   })
 

@@ -144,8 +144,8 @@ export const attempt = <A>(f: () => A, bytes = 0): Effect.Effect<A, GuestMemoryE
     }
   })
 
-/** More than this is copied in pieces, between which the loop turns: it takes a millisecond or two. */
-export const atOnce = 4 << 20
+/** More than this is copied in pieces, between which the loop turns: fresh pages take the kernel a millisecond or two. */
+export const atOnce = 1 << 20
 
 /** Makes a copy of `length` bytes piece by piece, when `check` has not thrown. */
 export const inPieces = (

@@ -96,7 +96,7 @@ const bytesOf = (bytes: Uint8Array): Uint8Array => {
 /**
  * A copy of `length` bytes from a guest address on.
  *
- * Fails with `OutOfGuestMemory` where not all of them are in regions that adjoin. More than 4 MiB are copied in pieces,
+ * Fails with `OutOfGuestMemory` where not all of them are in regions that adjoin. More than 1 MiB are copied in pieces,
  * between which the event loop turns.
  *
  * @category guest memory
@@ -127,7 +127,7 @@ export const readMemory = (
 
 /**
  * Fills a buffer with the bytes from a guest address on, all of it or, where there is not so much memory, nothing. More
- * than 4 MiB are copied in pieces, between which the event loop turns.
+ * than 1 MiB are copied in pieces, between which the event loop turns.
  *
  * @category guest memory
  * @since 0.1.0
@@ -147,7 +147,7 @@ export const readMemoryInto = (
 }
 
 /**
- * Writes bytes to a guest address, all of them or, where there is not so much memory, none. More than 4 MiB are copied in
+ * Writes bytes to a guest address, all of them or, where there is not so much memory, none. More than 1 MiB are copied in
  * pieces, between which the event loop turns.
  *
  * @category guest memory

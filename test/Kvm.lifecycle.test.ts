@@ -444,4 +444,22 @@ describeKvm("what the end of a machine asks the kernel for", () => {
       yield* expectErrno(Kvm.getRegs(vcpu), "EBADF")
     })
   )
+
+  itKvm(
+    "ends a vCPU whose page somebody gave away, and its machine after it",
+    Effect.gen(function* () {
+      const before = yield* openFds
+      yield* Effect.gen(function* () {
+        const { memory, vm } = yield* makeGuest([...hlt])
+        yield* Effect.scoped(
+          Effect.gen(function* () {
+            const vcpu = yield* Kvm.createVcpu(vm, 1)
+            structuredClone(vcpu.page.buffer, { transfer: [vcpu.page.buffer] })
+          })
+        )
+        assert.strictEqual(memory.bytes[0], 0xf4)
+      }).pipe(Effect.scoped)
+      assert.strictEqual(yield* openFds, before)
+    })
+  )
 })

@@ -438,7 +438,10 @@ const retired = <A, E, E2>(
  * @category opening
  * @since 0.1.0
  */
-export const release = (file: File<unknown>): Effect.Effect<number, EBADF> => retired(file, onlyClosed, Exit.succeed)
+export const release = (file: File<unknown>): Effect.Effect<number, EBADF> => retired(file, onlyClosed, (fd) => {
+    own(file).shared = true
+    return Exit.succeed(fd)
+  })
 
 /**
  * Closes the file now and not with its scope, and tells what the kernel says to it: an error of a write that was still

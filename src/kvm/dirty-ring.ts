@@ -107,8 +107,13 @@ const ringOf = (state: VcpuState): Effect.Effect<Ring, MmapError | StatxError> =
       Effect.map(({ buffer }): Ring => ({ words: new Int32Array(buffer), next: 0 })),
       Effect.tap((ring) =>
         Effect.addFinalizer(() =>
-          Effect.sync(() => {
-            gather(state.vm, ring)
+          // The thread that runs it ends after this: the guest must write no more before the ring is looked through.
+          Effect.callback<void>((resume) => {
+            state.stop?.()
+            state.whenAtRest(() => {
+              gather(state.vm, ring)
+              resume(Effect.void)
+            })
           })
         )
       ),

@@ -42,7 +42,7 @@ const closedBefore = () => refuse(KVM_RUN.errors, codes.EBADF, "KVM_RUN: the vCP
 export const refusal = (state: VcpuState): Exit_.Exit<never, RunError> | undefined =>
   state.closed
     ? closedBefore()
-    : state.occupied
+    : state.occupied || state.running
       ? refuse(KVM_RUN.errors, codes.EBUSY, "KVM_RUN: the vCPU is running")
       : undefined
 

@@ -11,7 +11,7 @@ import { type MissingCapability, requires } from "./capability.ts"
 import * as part from "./part.ts"
 import { KVM_CREATE_GUEST_MEMFD, KVM_PRE_FAULT_MEMORY, KVM_SET_MEMORY_ATTRIBUTES, KvmGuestMemfd } from "./requests.ts"
 import type { kvm_memory_attributes } from "./structs.ts"
-import { stopped, type Vcpu } from "./vcpu.ts"
+import { refuse, stopped, type Vcpu } from "./vcpu.ts"
 import type { Vm } from "./vm.ts"
 
 /**
@@ -130,6 +130,11 @@ export const preFaultMemory = (
     Effect.andThen(
       requires(state.vm, "KVM_CAP_PRE_FAULT_MEMORY"),
       Effect.suspend(() => {
+        // Another fiber may have started it meanwhile.
+        if (state.running || state.occupied) {
+          const { errors, name } = KVM_PRE_FAULT_MEMORY
+          return refuse(errors, codes.EBUSY, `${name}: the vCPU is running`)
+        }
         state.running = true
         const from = (
           gpa: bigint,

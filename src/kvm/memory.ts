@@ -300,6 +300,8 @@ const given = (
   { guestAddress, guestMemfd, logDirtyPages = false, readOnly = false, size, slot: wanted }: MemoryOptions,
   host: Host
 ): Effect.Effect<GuestMemoryState, AddMemoryError> => {
+  // It may have begun to end while the memory was made.
+  if (stateOf(vm).memories.closed) return refuse(codes.EBADF, "the machine is closed")
   const machine = memoryOf(vm)
   const slot = wanted ?? machine.freeSlot()
   if (machine.slots.has(slot)) return refuse(codes.EEXIST, `slot: ${slot} is taken`)
@@ -348,9 +350,10 @@ const removed = (vm: Vm, memory: GuestMemoryState): Effect.Effect<void> => {
   const machine = memoryOf(vm)
   // Somebody deleted the slot by number, and who set it again owns it.
   if (machine.slots.get(memory.slot)?.memory !== memory) return Effect.void
-  // With the machine its slots go too, and taking one away waits for the kernel. Nothing runs in it any more, unless
-  // somebody else has it.
-  if (stateOf(vm).memories.closed && !own(vm.file).shared) {
+  // With the machine its slots go too, and taking one away waits for the kernel. Nothing runs in it any more when the last
+  // vCPU has ended, unless somebody else has it.
+  const { memories, vcpus } = stateOf(vm)
+  if (memories.closed && vcpus.closed && vcpus.all.size === 0 && !own(vm.file).shared) {
     machine.note(memory.slot, memory.guestAddress, 0n)
     return Effect.void
   }

@@ -79,7 +79,11 @@ class Acquired<A> implements Part {
     this.ending = []
     return Effect.uninterruptible(
       Effect.onExit(
-        Effect.flatMap(this.before(this.value, this.scope), () => Scope.close(this.own, Exit.void)),
+        // Whatever becomes of what comes before, what was acquired is released.
+        Effect.ensuring(
+          Effect.suspend(() => this.before(this.value, this.scope)),
+          Scope.close(this.own, Exit.void)
+        ),
         () => this.over()
       )
     )

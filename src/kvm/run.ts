@@ -124,7 +124,7 @@ class Inline extends Primitive<Exit, RunError> {
 
   evaluate(fiber: Fiber): Effect.Effect<Exit, RunError> {
     const state = stateOf(this.vcpu)
-    if (state.closed || state.occupied) return refusal(state) ?? this
+    if (state.closed || state.occupied || state.running) return refusal(state) ?? this
     if (state.pauses > 0) {
       answered(state)
       return Effect.andThen(awaitResumed(state), this)

@@ -125,7 +125,8 @@ export class VcpuState implements Vcpu, RunPage {
 
   /** Makes the kernel come back from `KVM_RUN` before it enters the guest, until the next run. */
   set immediateExit(value: 0 | 1) {
-    this.view.setUint8(immediateExitAt, value)
+    // Somebody may have given the page's buffer away.
+    if (this.view.buffer.byteLength > 0) this.view.setUint8(immediateExitAt, value)
   }
 
   /** The guest stands still from now on. */

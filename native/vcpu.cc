@@ -115,16 +115,21 @@ long Vcpu::Enter() {
 }
 
 long Vcpu::Listen(Runner& runner, What what, const OperationPtr& operation) {
-  listeners_[what] = operation;
-  listening_[what].store(true, std::memory_order_seq_cst);
-  if (what == kBell || !Answered() || !listening_[what].exchange(false)) return kPending;
+  const uint32_t order = ordered_.load(std::memory_order_relaxed);
+  {
+    std::lock_guard<std::mutex> lock(listeners_mutex_);
+    listeners_[what] = operation;
+    listening_[what].store(what == kBell ? kRung : uint64_t{order} + 1, std::memory_order_seq_cst);
+  }
+  if (what == kBell || answered_.load(std::memory_order_seq_cst) != order) return kPending;
+  if (listening_[what].exchange(0) == 0) return kPending;
   listeners_[what] = nullptr;
   runner.Forget(operation);
   return result_;
 }
 
 void Vcpu::Mute(Runner& runner) {
-  if (!listening_[kBell].exchange(false)) return;
+  if (listening_[kBell].exchange(0) == 0) return;
   const OperationPtr operation = std::move(listeners_[kBell]);
   runner.Forget(operation);
 }
@@ -159,9 +164,14 @@ void Vcpu::TakeLateSignal() {
   if (signalled_.exchange(false)) Invoke({__NR_getpid, {}});
 }
 
-void Vcpu::Ring(Runner& runner, What what, long result) {
-  if (!listening_[what].exchange(false, std::memory_order_seq_cst)) return;
-  OperationPtr operation = std::move(listeners_[what]);
+void Vcpu::Ring(Runner& runner, What what, uint64_t mark, long result) {
+  if (listening_[what].load(std::memory_order_seq_cst) != mark) return;
+  OperationPtr operation;
+  {
+    std::lock_guard<std::mutex> lock(listeners_mutex_);
+    if (!listening_[what].compare_exchange_strong(mark, 0)) return;
+    operation = std::move(listeners_[what]);
+  }
   operation->Finish(result);
   runner.HandIn(std::move(operation));
 }
@@ -179,14 +189,14 @@ void Vcpu::Run(Runner& runner) {
     if (result == -EAGAIN) continue;
     bool bell = false;
     if (result != 0 || !bus_.Answer(page_, &bell)) break;
-    if (bell) Ring(runner, kBell, 0);
+    if (bell) Ring(runner, kBell, kRung, 0);
   }
   const int64_t typical = typical_.load(std::memory_order_relaxed);
   typical_.store(typical + (std::min<int64_t>(Now() - from, 8 * kQuick) - typical) / 8, std::memory_order_relaxed);
   result_ = result;
   thread_at_.store(sched_getcpu(), std::memory_order_relaxed);
   answered_.store(order, std::memory_order_seq_cst);
-  Ring(runner, kAnswer, result);
+  Ring(runner, kAnswer, uint64_t{order} + 1, result);
 }
 
 void Vcpu::Serve(Runner& runner) {

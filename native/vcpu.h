@@ -9,6 +9,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <mutex>
 
 #include "bus.h"
 #include "operation.h"
@@ -34,6 +35,7 @@ class Vcpu {
  public:
   // What Enter answers while the guest goes on; no result of KVM_RUN.
   static constexpr long kPending = 1;
+  static constexpr uint64_t kRung = 1;
 
   enum What { kAnswer = 0, kBell = 1 };
 
@@ -72,7 +74,7 @@ class Vcpu {
   bool Answered() const { return ordered_.load(std::memory_order_relaxed) == answered_.load(std::memory_order_acquire); }
   void Run(Runner& runner);
   bool LookForOrder();
-  void Ring(Runner& runner, What what, long result);
+  void Ring(Runner& runner, What what, uint64_t mark, long result);
 
   OwnThread* const own_;
   const SystemCall call_;
@@ -84,8 +86,11 @@ class Vcpu {
   alignas(64) std::atomic<uint32_t> ordered_{0};
   volatile int cancelled_ = 0;
   std::atomic<bool> signalled_{false};
-  std::atomic<bool> listening_[2] = {};
-  OperationPtr listeners_[2];  // whoever clears `listening_` has them
+  // 0 where nobody listens; for an answer one more than the order that it is to, as the thread may be late with that to the
+  // order before; 1 for the bell.
+  std::atomic<uint64_t> listening_[2] = {};
+  OperationPtr listeners_[2];   // whoever clears `listening_` has them
+  std::mutex listeners_mutex_;  // none is put down while the one before is being taken
   std::atomic<int> javascript_at_{-1};  // the processor
   Patience for_answer_;
 

@@ -2,7 +2,17 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Data, Deferred, Effect, Fiber, Queue, Sink, Stream } from "effect"
 import { Kvm, Syscall } from "../src/index.ts"
-import { asm, codeAddress, expectExit, hlt, itKvm, makeGuest, makeLongGuest, spin } from "./support/guests.ts"
+import {
+  asm,
+  codeAddress,
+  comesTrue,
+  expectExit,
+  hlt,
+  itKvm,
+  makeGuest,
+  makeLongGuest,
+  spin
+} from "./support/guests.ts"
 import { describeKvm } from "./support/kvm.ts"
 import { openFds } from "./support/process.ts"
 
@@ -582,4 +592,53 @@ describe("the types of runUntil", () => {
     const none = (vcpu: Kvm.Vcpu) => Kvm.runUntil(vcpu, { onNothing: () => undefined })
     assert.strictEqual([check, silent, both, none].length, 4)
   })
+
+  itKvm(
+    "is still told to a device where another one fails, and never to those of the next run",
+    Effect.gen(function* () {
+      const out = (port: number, value: number) => [
+        ...asm("mov al, value", 0xb0, value),
+        ...asm("out port, al", 0xe6, port)
+      ]
+      const { memory, vcpu } = yield* makeGuest([
+        ...out(0x40, 0),
+        ...out(0x10, 1),
+        ...out(0x20, 2),
+        ...out(0x10, 3),
+        ...out(0x20, 4),
+        ...asm("      mov byte [0x1800], 1", 0xc6, 0x06, 0x00, 0x18, 0x01),
+        ...asm("wait: cmp byte [0x1801], 0", 0x80, 0x3e, 0x01, 0x18, 0x00),
+        ...asm("      je wait", 0x74, 0xf9),
+        ...hlt
+      ])
+      const allWritten = comesTrue(() => memory.bytes[0x800] === 1)
+      const told: Array<number> = []
+      const bus = yield* Kvm.bus([
+        // All is put by while this one is being told.
+        Kvm.pio(0x40, 1, { writes: () => Effect.asVoid(allWritten) }),
+        Kvm.pio(0x10, 1, { writes: () => Effect.fail("broken" as const) }),
+        Kvm.pio(0x20, 1, {
+          writes: (writes) => {
+            told.push(...writes.map(({ value }) => Number(value)))
+          }
+        })
+      ])
+      const onHlt = () => Kvm.done("halted" as const)
+      assert.strictEqual(yield* Effect.flip(Kvm.runUntil(vcpu, { bus, onHlt })), "broken")
+      memory.bytes[0x801] = 1
+      const others: Array<number> = []
+      const next = yield* Kvm.bus([
+        Kvm.pio(0x30, 1, { writes: (writes) => void others.push(writes.length) }),
+        Kvm.pio(0x20, 1, {
+          writes: (writes) => {
+            told.push(...writes.map(({ value }) => Number(value)))
+          }
+        }),
+        Kvm.ignore({ port: 0x10, length: 1 })
+      ])
+      assert.strictEqual(yield* Kvm.runUntil(vcpu, { bus: next, onHlt }), "halted")
+      assert.deepStrictEqual(told, [2, 4])
+      assert.deepStrictEqual(others, [])
+    })
+  )
 })

@@ -275,8 +275,17 @@ class Session extends Primitive<unknown, unknown, unknown> {
         native.busOfVcpu(this.thread.id, 0n, 0, 0n)
         state.lent = undefined
       }
-      return this.drain() ?? Effect.void
+      state.parked = false
+      return this.drainAll()
     })
+  }
+
+  /** All that is put by, at the end: that one device failed keeps no other from being told. */
+  private drainAll(): Any {
+    return Effect.onExit(
+      Effect.suspend((): Any => this.drain() ?? Effect.void),
+      (exit) => (Exit_.isFailure(exit) && this.ring?.isEmpty === false ? this.drainAll() : Effect.void)
+    )
   }
 
   private after(first: Any | undefined, next: () => Any): Any {
@@ -307,10 +316,13 @@ class Session extends Primitive<unknown, unknown, unknown> {
     this.isUnseen = failure === undefined
     const told = this.drain()
     if (told === undefined) return this.handle(failure)
+    // Nobody has seen the exit while devices are being told: that is what a snapshot must know.
+    this.state.parked = this.isUnseen
     return Effect.flatMap(told, () => this.handle(failure) ?? this)
   }
 
   private handle(failure: Ended | undefined): Any | undefined {
+    this.state.parked = false
     if (this.finished !== undefined) return Exit_.succeed(this.finished.value)
     if (failure !== undefined) return Exit_.isSuccess(failure) ? this.told(failure.value) : failure
     this.isUnseen = false

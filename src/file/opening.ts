@@ -438,7 +438,8 @@ const retired = <A, E, E2>(
  * @category opening
  * @since 0.1.0
  */
-export const release = (file: File<unknown>): Effect.Effect<number, EBADF> => retired(file, onlyClosed, (fd) => {
+export const release = (file: File<unknown>): Effect.Effect<number, EBADF> =>
+  retired(file, onlyClosed, (fd) => {
     own(file).shared = true
     return Exit.succeed(fd)
   })

@@ -2,6 +2,8 @@
 import * as Effect from "effect/Effect"
 import * as Kvm from "../Kvm.ts"
 
+const { CR0_PE, EFER_LMA } = Kvm.x86
+
 /** A number as registers are read. */
 export const hex = (value: number | bigint): string => `0x${value.toString(16)}`
 
@@ -72,7 +74,7 @@ export const whereabouts = (vcpu: Kvm.Vcpu): Effect.Effect<string> =>
   Effect.all([Kvm.getRegs(vcpu), Kvm.getSregs(vcpu)]).pipe(
     Effect.map(([regs, { cr0, cr2, cs, efer }]) => {
       const mode =
-        (cr0 & 1n) === 0n ? "real" : (efer & 0x400n) === 0n ? "protected" : cs.l !== 0 ? "long" : "compatibility"
+        (cr0 & CR0_PE) === 0n ? "real" : (efer & EFER_LMA) === 0n ? "protected" : cs.l !== 0 ? "long" : "compatibility"
       const registers = Object.entries<bigint>({ ...regs })
         .filter(([, value]) => value !== 0n)
         .map(([name, value]) => `${name}=${hex(value)}`)

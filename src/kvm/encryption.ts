@@ -24,7 +24,8 @@ import {
 } from "./requests/encryption.ts"
 import { kvm_cpuid_entry2, kvm_cpuid2 } from "./structs/cpuid.ts"
 import * as structs from "./structs/encryption.ts"
-import { refuse, stopped, type Vcpu } from "./vcpu.ts"
+import { refuse, type Vcpu } from "./vcpu.ts"
+import { asking } from "./vcpu-request.ts"
 import type { Vm } from "./vm.ts"
 
 /**
@@ -382,6 +383,8 @@ export const encryptOpTdx = <I, A>(
     tdxCode
   )
 
+const askVcpu = asking(KVM_MEMORY_ENCRYPT_OP_VCPU)
+
 /**
  * Gives a command of TDX's to a vCPU: one of {@link tdxVcpu}.
  *
@@ -396,18 +399,16 @@ export const encryptOpTdxVcpu = <I, A>(
   input: I,
   flags = 0
 ): Effect.Effect<A, EncryptError> =>
-  stopped(vcpu, KVM_MEMORY_ENCRYPT_OP_VCPU, ({ file }) =>
-    give(
-      command,
-      input,
-      // The one command whose data is a value.
-      command.id === constants.KVM_TDX_INIT_VCPU
-        ? (data) =>
-            structs.kvm_tdx_cmd.encode({ id: command.id, flags, data: Struct.u64.get(viewOf(data), 0), hw_error: 0n })
-        : tdxCommand(command, flags),
-      (memory) => File.ioctl(file, KVM_MEMORY_ENCRYPT_OP_VCPU, memory),
-      tdxCode
-    )
+  give(
+    command,
+    input,
+    // The one command whose data is a value.
+    command.id === constants.KVM_TDX_INIT_VCPU
+      ? (data) =>
+          structs.kvm_tdx_cmd.encode({ id: command.id, flags, data: Struct.u64.get(viewOf(data), 0), hw_error: 0n })
+      : tdxCommand(command, flags),
+    (memory) => askVcpu(vcpu, memory),
+    tdxCode
   )
 
 /**
